@@ -1,0 +1,46 @@
+import type { NewInstance } from '#store/instances.ts'
+
+/** A stopped instance of one CPU, for tests; `patch` says what matters. */
+export function anInstance(patch: Partial<NewInstance> = {}): NewInstance {
+  const instanceId = patch.instanceId ?? 'dsw-a'
+  return {
+    instanceId,
+    workspaceId: '1',
+    userId: '100',
+    name: instanceId.replaceAll('-', '_'),
+    status: 'Stopped',
+    reasonCode: '',
+    reasonMessage: '',
+    accessibility: 'PRIVATE',
+    imageId: '',
+    imageUrl: 'registry.local/lab/base:v1',
+    imageName: 'base:v1',
+    imageAuthEncrypted: null,
+    ecsSpec: 'ecs.n4.small',
+    acceleratorType: 'CPU',
+    cpuMilli: 1000,
+    memoryBytes: 2 ** 31,
+    gpuCount: 0,
+    gpuType: '',
+    gpuMemoryBytes: 0,
+    oversoldType: '',
+    priority: 1,
+    paymentType: 'PayAsYouGo',
+    resourceId: '',
+    accessTokenEncrypted: null,
+    baseRepositoryLast: null,
+    createdMs: 1000,
+    modifiedMs: 1000,
+    startedMs: null,
+    accumulatedMs: 0,
+    session: 1,
+    generation: 1,
+    madeGeneration: 0,
+    attempts: 0,
+    retryMs: 0,
+    wanted: '',
+    spec: { datasets: [], echo: {} },
+    handle: undefined,
+    ...patch,
+  }
+}

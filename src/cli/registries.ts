@@ -1,0 +1,88 @@
+import { connect } from 'node:tls'
+import type { Config } from '#config/config.ts'
+import { parseReference } from '#oci/reference.ts'
+import { readCredentials } from '#registry/credentials.ts'
+import { openLayoutRepository } from '#registry/layout.ts'
+import { openRegistryRepository } from '#registry/registry.ts'
+import type { Repository } from '#registry/repository.ts'
+import type { Destination } from './destination.ts'
+import { parseDestination } from './destination.ts'
+import { readEngineFacts } from './engine-facts.ts'
+
+export interface RegistriesOptions {
+  readonly config: Config
+  readonly env: NodeJS.ProcessEnv
+  readonly signal: AbortSignal
+}
+
+/** How the command reaches registries: as the user does, with the user's logins and what the engine allows (design.md §4.6). */
+export interface Registries {
+  openTarget(destination: Destination): Promise<Repository>
+  /** `registry/repository` */
+  repositoryOf(name: string): Promise<Repository>
+  /** One sentence on what a registry says of a reference. Throws AppError. */
+  describe(reference: string): Promise<string>
+}
+
+const PROBE_MS = 3_000
+
+/** The registries of one run. */
+export function openRegistries({ config, env, signal }: RegistriesOptions): Registries {
+  let insecure: Promise<readonly string[]> | undefined
+  const open = async (registry: string, repository: string): Promise<Repository> => {
+    // Without an engine there is nobody who allows anything; that it is missing is said by who needs it.
+    insecure ??= readEngineFacts(config.dockerSocketPath, signal).then(
+      (facts) => facts.insecureRegistries,
+      () => [],
+    )
+    const isPlain = config.registries?.some(({ host, plainHttp }) => plainHttp && host === registry) ?? false
+    const isInsecure = !isPlain && (await insecure).includes(registry)
+    // As dockerd: TLS with any certificate, else plain HTTP.
+    const speaksTls = isInsecure && (await probeTls(registry))
+    return openRegistryRepository({
+      registry,
+      repository,
+      credentials: (name) => readCredentials(name, env, { signal }),
+      ...((isPlain || (isInsecure && !speaksTls)) && { plainHttp: true }),
+      ...(speaksTls && { plainHttp: false, insecureTls: true }),
+    })
+  }
+  const openTarget = (destination: Destination) =>
+    destination.kind === 'layout'
+      ? openLayoutRepository(destination.directory)
+      : open(destination.registry, destination.repository)
+  return {
+    openTarget,
+    async repositoryOf(name) {
+      const { registry, repository } = parseReference(name)
+      return open(registry, repository)
+    },
+    async describe(reference) {
+      const destination = parseDestination(reference)
+      const repository = await openTarget(destination)
+      const found = await repository.resolve(destination.tag, { signal })
+      return `${repository.name} answers; ${destination.tag} ${found ? `is ${found.digest}` : 'is not there yet'}`
+    },
+  }
+}
+
+/** Whether a host answers to a TLS hello, whatever its certificate. */
+function probeTls(registry: string): Promise<boolean> {
+  const { hostname, port } = new URL(`https://${registry}`)
+  return new Promise((resolve) => {
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || 443),
+      rejectUnauthorized: false,
+      timeout: PROBE_MS,
+    })
+    const end = (speaksTls: boolean) => {
+      socket.destroy()
+      resolve(speaksTls)
+    }
+    socket
+      .once('secureConnect', () => end(true))
+      .once('error', () => end(false))
+      .once('timeout', () => end(false))
+  })
+}

@@ -1,0 +1,103 @@
+import { AppError } from '#base/errors.ts'
+import type { AnyRoute, Call } from '#http/route.ts'
+import { route } from '#http/route.ts'
+import { putLabels, removeLabels } from '#service/instances/labels.ts'
+import { forEachInstance, type BatchOutcome } from '#service/instances/power.ts'
+import type { Viewer } from '#service/instances/parts.ts'
+import { pairsOf } from './instance-draft.ts'
+import { allInstancesArn, dswArn, instanceArn, instancePath, viewerOf, type DswParts } from './scope.ts'
+
+type BatchCall = Call<'StopInstances'> | Call<'DeleteInstances'>
+
+/** Several instances in one call, and the labels of one. */
+export function instanceBatchRoutes(parts: DswParts): readonly AnyRoute[] {
+  const { instances } = parts
+  return [
+    route({
+      action: 'StopInstances',
+      resource: (call) => firstArn(parts, call),
+      handle: async (call) =>
+        writeOutcome(
+          await batch(parts, call, {
+            right: 'paidsw:StopInstance',
+            work: (id, viewer) => instances.stopOne(id, viewer),
+          }),
+        ),
+    }),
+    route({
+      action: 'DeleteInstances',
+      resource: (call) => firstArn(parts, call),
+      handle: async (call) =>
+        writeOutcome(
+          await batch(parts, call, {
+            right: 'paidsw:DeleteInstance',
+            work: (id, viewer) => instances.deleteOne(id, viewer),
+          }),
+        ),
+    }),
+    ...labelRoutes(parts),
+  ]
+}
+
+/** Each instance is decided on its own later; a batch without one that the caller knows has nothing to decide on. */
+async function firstArn(parts: DswParts, call: BatchCall): Promise<string> {
+  const [first = ''] = call.body.InstanceIds ?? []
+  const record = await parts.instances.parts.store.instances.find(first)
+  return record
+    ? dswArn(parts, call.caller, instancePath(record.workspaceId, first))
+    : allInstancesArn(parts, call, undefined)
+}
+
+interface Batch {
+  /** What the caller must be allowed to do with each instance on its own. */
+  readonly right: string
+  readonly work: (instanceId: string, viewer: Viewer) => Promise<void>
+}
+
+async function batch(parts: DswParts, call: BatchCall, { right, work }: Batch): Promise<BatchOutcome> {
+  const ids = call.body.InstanceIds ?? []
+  if (ids.length === 0)
+    throw new AppError('parameter_invalid', 'InstanceIds is empty: name at least one instance.', {
+      details: { field: 'InstanceIds' },
+    })
+  return forEachInstance(ids, async (id) => {
+    const arn = await instanceArn(parts, call, id)
+    const isAllowed = (await call.may(right, arn)) || (await call.may(call.operation.ram.action, arn))
+    if (!isAllowed) throw new AppError('not_permitted', `No permission ${right} for resource: ${arn}.`)
+    await work(id, await viewerOf(parts, call, id))
+  })
+}
+
+/** The instances that were changed. When none was, the first failure is the answer; else each is told under its id. */
+function writeOutcome({ done, failures }: BatchOutcome) {
+  const [first] = failures
+  if (done.length === 0 && first) throw first.error
+  const told = failures.map(({ instanceId, error }) => [instanceId, error.message] as const)
+  return { InstanceIds: [...done], ...(told.length > 0 && { AccessDeniedDetail: Object.fromEntries(told) }) }
+}
+
+function labelRoutes(parts: DswParts): readonly AnyRoute[] {
+  const { instances } = parts
+  return [
+    route({
+      action: 'UpdateInstanceLabels',
+      resource: (call) => instanceArn(parts, call, call.params.InstanceId),
+      async handle(call) {
+        const { InstanceId: id } = call.params
+        const viewer = await viewerOf(parts, call, id)
+        await putLabels(instances.parts, id, { labels: pairsOf(call.body.Labels), viewer })
+        return {}
+      },
+    }),
+    route({
+      action: 'DeleteInstanceLabels',
+      resource: (call) => instanceArn(parts, call, call.params.InstanceId),
+      async handle(call) {
+        const { InstanceId: id } = call.params
+        const keys = call.query.LabelKeys.split(',').map((key) => key.trim())
+        await removeLabels(instances.parts, id, { keys, viewer: await viewerOf(parts, call, id) })
+        return {}
+      },
+    }),
+  ]
+}

@@ -1,0 +1,29 @@
+import { AppError } from '#base/errors.ts'
+import { parseReference } from '#oci/reference.ts'
+import { openRegistryRepository } from '#registry/registry.ts'
+import type { Repository } from '#registry/repository.ts'
+import type { RegistryAccess } from './runtime.ts'
+
+/**
+ * Opens repositories (`registry/repository`) of the given registries, each with the login that is given for it, and of no
+ * others: nothing of the server's own logins is looked up (design.md §4.6). The function throws `registry_not_allowed`
+ * for another registry, and `reference_invalid`.
+ */
+export function openRegistries(allowed: readonly RegistryAccess[]): (name: string) => Promise<Repository> {
+  return async (name) => {
+    const { registry, repository } = parseReference(name)
+    const access = allowed.find(({ host }) => host === registry.toLowerCase())
+    if (!access) {
+      const message = `The server may not speak to the registry ${registry}: list it in TINTYPE_REGISTRIES, or register it.`
+      throw new AppError('registry_not_allowed', message, { details: { registry } })
+    }
+    const { host, plainHttp, allowPrivate, login } = access
+    return openRegistryRepository({
+      registry: host,
+      repository,
+      credentials: async () => login && { kind: 'basic', ...login },
+      ...(plainHttp === true && { plainHttp }),
+      ...(allowPrivate !== undefined && { allowPrivate }),
+    })
+  }
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { AppError } from '#base/errors.ts'
+import { ALICE, isStatus, openTestInstances } from '#lab/instance-service.ts'
+import { forEachStore } from '#lab/stores.ts'
+import type { InstanceDraft, NewInstanceDraft } from './draft.ts'
+import { eventsOf } from './history.ts'
+
+interface Row {
+  readonly what: string
+  readonly first?: Partial<NewInstanceDraft>
+  readonly change: Partial<InstanceDraft>
+  /** What the container has of it afterwards. */
+  readonly seen: object
+}
+
+const SIZE = { cpu: '1', memory: '2Gi', sharedMemory: '1Gi' }
+/** In place of the named size. */
+const REQUESTED = { ecsSpec: '', requested: SIZE }
+
+const KEPT: readonly Row[] = [
+  { what: 'a larger size', change: { ecsSpec: 'ecs.c6.large' }, seen: { cpuMilli: 2000, memoryBytes: 4 * 2 ** 30 } },
+  {
+    what: 'other cores and another memory',
+    first: REQUESTED,
+    change: { requested: { ...SIZE, cpu: '0.5', memory: '3Gi' } },
+    seen: { cpuMilli: 500, memoryBytes: 3 * 2 ** 30 },
+  },
+  {
+    what: 'a limit where there was none',
+    first: { ecsSpec: '', requested: { cpu: '1' } },
+    change: { requested: { cpu: '1', memory: '2Gi' } },
+    seen: { memoryBytes: 2 * 2 ** 30 },
+  },
+  { what: 'a start command', change: { onStart: 'echo new' }, seen: { onStart: 'echo new' } },
+  { what: 'no start command', first: { onStart: 'echo old' }, change: { onStart: '' }, seen: { onStart: '' } },
+  { what: 'another login for the image', change: { imageAuth: btoa('ann:secret') }, seen: { cpuMilli: 1000 } },
+]
+
+const LOST: readonly Row[] = [
+  { what: 'another image', change: { imageUrl: 'r.io/a/b:c' }, seen: { imageUrl: 'r.io/a/b:c' } },
+  { what: 'another environment', change: { environment: { A: '2' } }, seen: { environment: { A: '2' } } },
+  {
+    what: 'another shared memory',
+    first: REQUESTED,
+    change: { requested: { ...SIZE, sharedMemory: '2Gi' } },
+    seen: { shmBytes: 2 * 2 ** 30 },
+  },
+  { what: 'no limit any more', first: REQUESTED, change: { requested: { cpu: '1', sharedMemory: '1Gi' } }, seen: {} },
+  {
+    what: 'a GPU',
+    first: REQUESTED,
+    change: { requested: { ...SIZE, gpu: '1' } },
+    seen: { gpus: { count: 1 } },
+  },
+]
+
+forEachStore('an update of a stopped instance', (open) => {
+  const rows = [...KEPT.map((row) => ({ ...row, isKept: true })), ...LOST.map((row) => ({ ...row, isKept: false }))]
+  for (const { what, first = {}, change, seen, isKept } of rows)
+    test(`to ${what} ${isKept ? 'keeps what its container holds' : 'makes a new container, and says so'}`, async () => {
+      await using service = openTestInstances(await open())
+      const { instances, runtime, until } = service
+      const id = await service.running(first)
+      await instances.stopOne(id, ALICE)
+      await until(id, isStatus('Stopped'))
+      const { containerId } = runtime.containers.get(id)!
+      const update = { draft: { echo: {}, ...change }, removal: { echo: [] }, start: true }
+      await instances.update(id, update, ALICE)
+      await until(id, isStatus('Running'))
+      const now = runtime.containers.get(id)!
+      assert.equal(now.containerId === containerId, isKept)
+      const named = Object.fromEntries(Object.keys(seen).map((key) => [key, now.spec[key as keyof typeof now.spec]]))
+      assert.deepEqual(named, seen)
+      if (what === 'no limit any more') assert.equal(now.spec.memoryBytes, undefined)
+      const page = { offset: 0, limit: 50, order: 'asc', viewer: ALICE } as const
+      const { events } = await eventsOf(instances.parts, id, page)
+      assert.equal(
+        events.some(({ level, text }) => level === 'Warning' && /lost/.test(text)),
+        !isKept,
+      )
+    })
+
+  test('to a size that the host has not got ends Failed, and the next one starts it again with its files', async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, until } = service
+    const id = await service.running()
+    await instances.stopOne(id, ALICE)
+    await until(id, isStatus('Stopped'))
+    const { containerId } = runtime.containers.get(id)!
+    const { before } = runtime
+    runtime.before = (call) => {
+      if (call === 'update') throw new AppError('insufficient_resource', 'The host has 8 cores.')
+    }
+    const update = (ecsSpec: string) =>
+      instances.update(id, { draft: { echo: {}, ecsSpec }, removal: { echo: [] }, start: true }, ALICE)
+    await update('ecs.c6.large')
+    const failed = await until(id, isStatus('Failed'))
+    assert.equal(failed?.reasonCode, 'Resource.InsufficientResource')
+    runtime.before = before
+    await update('ecs.n4.small')
+    await until(id, isStatus('Running'))
+    assert.equal(runtime.containers.get(id)?.containerId, containerId)
+  })
+})

@@ -1,0 +1,103 @@
+import { sleep } from '#base/abort.ts'
+import { toAppError } from '#base/errors.ts'
+import type { InstanceRecord } from '#store/instance-record.ts'
+import { changeInstance, writeChange } from './change.ts'
+import { TIMES, type InstanceParts, type InstanceTimes } from './parts.ts'
+import { endOf } from './reasons.ts'
+import { parseHandle } from './runtime-spec.ts'
+import { backToRunning } from './saving.ts'
+import { ended } from './steps.ts'
+
+/** Instances that are looked at together. */
+const AT_ONCE = 8
+
+/**
+ * Sees what happens to containers that nobody asked for: one that ends by itself makes its instance Stopped or Failed.
+ * Every server watches; the version of the row decides whose sight is written.
+ */
+export class InstanceWatcher implements AsyncDisposable {
+  readonly #parts: InstanceParts
+  readonly #times: InstanceTimes
+  readonly #stop = new AbortController()
+  #loops: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: InstanceParts) {
+    this.#parts = parts
+    this.#times = { ...TIMES, ...parts.times }
+  }
+
+  start(): void {
+    this.#loops = Promise.all([this.#watch(), this.#sweepOften()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    await this.#loops
+  }
+
+  /** Compare all running instances with what the engine says. */
+  async sweep(): Promise<void> {
+    const { store, clock } = this.#parts
+    const records = await store.instances.inStatus(['Running', 'Saving'])
+    for (let at = 0; at < records.length && !this.#stop.signal.aborted; at += AT_ONCE)
+      await Promise.all(records.slice(at, at + AT_ONCE).map((record) => this.#check(record)))
+    const overdueMs = clock.wallMs() - this.#times.savingMs
+    for (const record of records)
+      if (record.status === 'Saving' && record.modifiedMs < overdueMs) await this.#endLostSaving(record.instanceId)
+  }
+
+  async #watch(): Promise<void> {
+    const { runtime, store, log } = this.#parts
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        for await (const event of runtime.watch(signal)) {
+          if (event.type === 'connected') await this.sweep()
+          else if (event.type === 'exited' || event.type === 'removed') {
+            const record = await store.instances.find(event.instanceId)
+            if (record) await this.#check(record)
+          }
+        }
+      } catch (error) {
+        if (!signal.aborted) log('Containers cannot be watched.', { error: toAppError(error).message })
+      }
+      await sleep(this.#times.pollMs, signal).catch(() => undefined)
+    }
+  }
+
+  async #sweepOften(): Promise<void> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      await sleep(this.#times.sweepMs, signal).catch(() => undefined)
+      if (signal.aborted) return
+      try {
+        await this.sweep()
+      } catch (error) {
+        this.#parts.log('Running instances could not be looked at.', { error: toAppError(error).message })
+      }
+    }
+  }
+
+  /** While something is wanted a worker sees to it; while it is saved the snapshot does. */
+  async #check(record: InstanceRecord): Promise<void> {
+    const { runtime, log } = this.#parts
+    const handle = parseHandle(record)
+    if (record.status !== 'Running' || record.wanted !== '' || !handle) return
+    try {
+      const end = endOf(await runtime.inspect(handle, this.#stop.signal))
+      if (end) await writeChange(this.#parts, record, ended(end))
+    } catch (error) {
+      // An engine that is away says nothing about its containers.
+      const { instanceId } = record
+      if (!this.#stop.signal.aborted)
+        log('An instance could not be looked at.', { instanceId, error: toAppError(error).message })
+    }
+  }
+
+  /** A server died between the instance's row and the snapshot's. */
+  async #endLostSaving(instanceId: string): Promise<void> {
+    const { store } = this.#parts
+    if (await store.snapshots.unfinishedOf(instanceId)) return
+    if (await store.instances.find(instanceId)) await changeInstance(this.#parts, instanceId, backToRunning)
+  }
+}

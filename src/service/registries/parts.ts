@@ -1,0 +1,14 @@
+import type { Clock } from '#base/clock.ts'
+import type { AllowedRegistry } from '#config/values.ts'
+import type { RegistriesTable } from '#store/registries.ts'
+import type { Secrets } from '#store/secrets.ts'
+
+export interface RegistriesParts {
+  readonly table: RegistriesTable
+  readonly secrets: Secrets
+  readonly clock: Clock
+  /** TINTYPE_REGISTRIES; absent: loopback. */
+  readonly configured?: readonly AllowedRegistry[]
+  /** The addresses of a host name; replaced in tests. */
+  readonly lookup?: (host: string) => Promise<readonly string[]>
+}

@@ -1,0 +1,36 @@
+import { encodeArn, userArn } from '#access/arn.ts'
+import { evaluate } from '#access/evaluate.ts'
+import type { Identities } from '#service/identities/identities.ts'
+import type { Store } from '#store/open-store.ts'
+import type { PushQuestion } from './parts.ts'
+
+export interface PermissionParts {
+  readonly store: Pick<Store, 'users'>
+  readonly identities: Pick<Identities, 'accountId' | 'policiesOf'>
+  readonly region: string
+}
+
+/**
+ * Whether the owner of a schedule may still save there: the account always, a user as the policies say now, and nobody
+ * who is not there any more. What only a request has, such as an address, is absent: policies that ask for it say no.
+ */
+export async function mayPush(
+  { userId, instance, repository }: PushQuestion,
+  parts: PermissionParts,
+): Promise<boolean> {
+  const { store, identities, region } = parts
+  const { accountId } = identities
+  if (userId === accountId) return true
+  const user = await store.users.find(userId)
+  if (user === undefined) return false
+  const { name } = user
+  const arn = userArn(accountId, name)
+  const who = { accountId, kind: 'RAMUser', id: userId, name, arn, accessKeyId: '', displayName: name } as const
+  const relativeId = `workspace/${instance.workspaceId}/dswinstance/${instance.instanceId}/snapshot/*`
+  const { decision } = evaluate(await identities.policiesOf(who), {
+    action: 'paidsw:CreateInstanceSnapshot',
+    resource: encodeArn({ service: 'paidsw', region, accountId, relativeId }),
+    context: { 'tintype:Repository': repository, 'acs:PrincipalARN': arn },
+  })
+  return decision === 'Allow'
+}

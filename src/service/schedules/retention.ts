@@ -1,0 +1,48 @@
+import { toAppError } from '#base/errors.ts'
+import type { ScheduleRecord } from '#store/schedules.ts'
+import type { SnapshotRecord } from '#store/snapshot-record.ts'
+import type { SchedulesParts } from './parts.ts'
+
+const DAY_MS = 24 * 3_600_000
+const PAGE = 100
+/** More than any schedule may keep. */
+const MOST_SAVED = 2_000
+
+/**
+ * Which of the saved ones, the newest first, are kept no longer: those beyond `keepLast`, and those older than
+ * `keepDays`. The newest is always kept: a schedule that could not save for a while must not delete the only copy.
+ */
+export function tooMany(
+  saved: readonly SnapshotRecord[],
+  { keepLast, keepDays }: Pick<ScheduleRecord, 'keepLast' | 'keepDays'>,
+  nowMs: number,
+): readonly SnapshotRecord[] {
+  const isTooOld = ({ createdMs }: SnapshotRecord) => keepDays !== undefined && nowMs - createdMs > keepDays * DAY_MS
+  const isBeyond = (place: number) => keepLast !== undefined && place >= keepLast
+  return saved.filter((snapshot, place) => place > 0 && (isBeyond(place) || isTooOld(snapshot)))
+}
+
+/** Delete what schedules keep no longer, with the images. What cannot be deleted now is tried again the next time. */
+export async function retainAll(
+  parts: Pick<SchedulesParts, 'store' | 'snapshots' | 'clock' | 'log'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, snapshots, clock, log } = parts
+  for (let after = ''; ;) {
+    const page = await store.schedules.withRetention(after, PAGE)
+    for (const schedule of page) {
+      const saved = await store.snapshots.savedBySchedule(schedule.scheduleId, MOST_SAVED)
+      for (const { instanceId, snapshotId } of tooMany(saved, schedule, clock.wallMs())) {
+        if (signal.aborted) return
+        await snapshots.delete(instanceId, snapshotId, { deleteImage: true }).catch((error: unknown) => {
+          const { code, message } = toAppError(error)
+          if (code === 'image_in_use') return // it goes when nobody needs it any more
+          log('A snapshot that a schedule keeps no longer could not be deleted.', { snapshotId, message })
+        })
+      }
+    }
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    after = last.scheduleId
+  }
+}

@@ -1,0 +1,87 @@
+import { AppError } from '#base/errors.ts'
+import { parseReference } from '#oci/reference.ts'
+import { parseExclusion } from '#overlay/exclusions.ts'
+import type { SnapshotRecord } from '#store/snapshot-record.ts'
+import type { SnapshotParts } from './parts.ts'
+import { allExclusions, parseTarget } from './request.ts'
+import type { SnapshotWorker } from './worker.ts'
+
+export interface DeleteOptions {
+  /** The tag in the registry and the image in the catalogue go, too. */
+  readonly deleteImage: boolean
+}
+
+/** No client waits for longer (dsw-api §10): what the registry has not done by then is an error, and nothing is removed. */
+const REGISTRY_MS = 2_000
+
+/**
+ * Remove the record of a snapshot. One that is not finished is cancelled by that; with `deleteImage` the tag goes first,
+ * so that a refusal leaves everything as it was. Throws `image_in_use`, `registry_…`.
+ */
+export async function deleteSnapshot(
+  snapshot: SnapshotRecord,
+  { deleteImage }: DeleteOptions,
+  { parts, worker }: { readonly parts: SnapshotParts; readonly worker: SnapshotWorker },
+): Promise<void> {
+  if (deleteImage && snapshot.status === 'Saved') await deleteImageOf(snapshot, parts)
+  const { snapshotId, instanceId, isUnfinished } = snapshot
+  if (!(await parts.store.snapshots.remove(snapshotId)))
+    throw new AppError('snapshot_not_found', `Snapshot ${snapshotId} is deleted already.`)
+  if (!isUnfinished) return
+  worker.abandon(snapshotId)
+  await parts.instances.endSaving(instanceId, snapshotId, {
+    outcome: 'SaveFailed',
+    reasonCode: 'Cancelled',
+    reasonMessage: 'The snapshot was deleted before it was finished.',
+    then: 'run',
+  })
+}
+
+async function deleteImageOf(snapshot: SnapshotRecord, parts: SnapshotParts): Promise<void> {
+  const { imageUrl, imageId, manifestDigest, name } = snapshot
+  if (manifestDigest !== undefined && !(await isTagOfAnother(snapshot, parts))) {
+    await refuseNeeded(snapshot, manifestDigest, parts)
+    const target = { ...parseReference(imageUrl), tag: parseTarget(imageUrl, name).tag }
+    await parts.registries.deleteTag(target, manifestDigest, AbortSignal.timeout(REGISTRY_MS))
+  }
+  await parts.store.images.remove(imageId)
+}
+
+/** With Overwrite the tag is the last one's, even if both images are the same. */
+async function isTagOfAnother(snapshot: SnapshotRecord, { store }: SnapshotParts): Promise<boolean> {
+  const { snapshotId, imageUrl } = snapshot
+  const all = await store.imageUses.tagHolders(imageUrl)
+  const others = all.filter((holder) => holder.snapshotId !== snapshotId)
+  if (others.some(({ isUnfinished }) => isUnfinished))
+    throw inUse(imageUrl, `Another snapshot is being saved as ${imageUrl}`, 'wait until that has ended')
+  return others.some((other) => isLater(other, snapshot))
+}
+
+/** Throws `image_in_use` where an instance was made from it, or the next snapshot of its own instance adds to it. */
+async function refuseNeeded(snapshot: SnapshotRecord, digest: string, parts: SnapshotParts): Promise<void> {
+  const { imageUrl, imageId, instanceId } = snapshot
+  if (await parts.instances.usesImage({ uri: imageUrl, digest, imageId }))
+    throw inUse(imageUrl, `An instance was made from ${imageUrl}`, 'delete the instance first')
+  const instance = await parts.instances.find(instanceId)
+  if (instance === undefined) return // nothing will be added to its chain
+  const chainOf = (excludePaths: readonly string[]) => chainKey(allExclusions(excludePaths, instance.mountPaths))
+  const later = await parts.store.imageUses.laterExclusions(snapshot)
+  if (later.some((excludePaths) => chainOf(excludePaths) === chainOf(snapshot.excludePaths))) return
+  throw inUse(
+    imageUrl,
+    `The next snapshot of ${instanceId} adds to ${imageUrl}`,
+    'save the instance once more with the same ExcludePaths, or delete it first',
+  )
+}
+
+/** Snapshots that leave out the same paths are one chain (attacks.md C3). */
+const chainKey = (exclusions: readonly string[]) => JSON.stringify([...new Set(exclusions.map(parseExclusion))].sort())
+
+type Begun = Pick<SnapshotRecord, 'createdMs' | 'snapshotId'>
+const isLater = (one: Begun, other: Begun) =>
+  one.createdMs > other.createdMs || (one.createdMs === other.createdMs && one.snapshotId > other.snapshotId)
+
+function inUse(imageUrl: string, why: string, remedy: string): AppError {
+  const message = `${why}, so that it is not deleted: ${remedy}, or leave DeleteImage out.`
+  return new AppError('image_in_use', message, { details: { imageUrl } })
+}

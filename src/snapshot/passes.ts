@@ -1,0 +1,276 @@
+import { ClockWatch } from '#base/clock.ts'
+import { AppError } from '#base/errors.ts'
+import type { ContainerFreezer, Frozen } from '#freezer/freeze.ts'
+import type { NamedChanges } from './named-changes.ts'
+import type { PassesParts, PassesResult } from './passes-parts.ts'
+import type { NamedInodes, PassedEvent } from './protocol.ts'
+
+/** Live passes before the freeze, at the most (design.md §4.5). */
+const LIVE_PASSES = 3
+/** A pass this short leaves little behind it: the freeze can follow at once. */
+const SHORT_PASS_MS = 1000
+/** What is copied in a freeze without making it long: about 30 ms. */
+const SMALL_TAIL_BYTES = 32 << 20
+const FREEZES = 3
+/** Opening a file and reading its attributes takes as long as copying so much. */
+const FILE_COST_BYTES = 16 << 10
+/** How much a freeze may copy in the first, second and third try; the last also has to fit the time budget. */
+const TAIL_BYTES = [SMALL_TAIL_BYTES * 2, SMALL_TAIL_BYTES * 8, 2 ** 40] as const
+/** Copying from the page cache on a slow machine. */
+const COPY_BYTES_PER_MS = 200_000
+const SYNC_LIMIT_MS = 3000
+/** A delta is not to wait for what other containers have written: what is read without a sync is only not trusted. */
+const DELTA_SYNC_LIMIT_MS = 1000
+
+/**
+ * Read the container so that the layers together are its state at one moment: live passes while it works, each taking what
+ * changed during the one before; then a freeze, in which only what still differs is copied (design.md §4.5).
+ * Throws `freeze_budget_exceeded`, `container_gone`, and what the freezer and the reader throw; the container is thawed.
+ */
+export async function runPasses(parts: PassesParts): Promise<PassesResult> {
+  const passes = new Passes(parts)
+  if (!parts.freezer) return passes.withoutFreeze()
+  if (parts.singlePass) return passes.inOneFreeze(parts.freezer)
+  return parts.isDelta ? passes.changesInOneFreeze(parts.freezer) : passes.liveThenFrozen(parts.freezer)
+}
+
+class Passes {
+  readonly #parts: PassesParts
+  readonly #clock: ClockWatch
+  #count = 0
+  #barrierMs = 0
+  /** B, microseconds: before the last barrier or freeze. */
+  #barrierMicros = 0
+  /** S, microseconds: before the last writeback of the whole file system; 0 when there was none that ended in time. */
+  #syncMicros = 0
+  #changes: NamedChanges | undefined
+  #freezeMethod: PassesResult['freezeMethod'] = 'none'
+
+  constructor(parts: PassesParts) {
+    this.#parts = parts
+    this.#clock = new ClockWatch(parts.clock)
+  }
+
+  async withoutFreeze(): Promise<PassesResult> {
+    const { isUnfrozen, clock } = this.#parts
+    this.#startAlongside()
+    if (!isUnfrozen) this.#barrierMicros = micros(clock.wallNs()) // nothing runs, so nothing is in flight
+    let passed = await this.#livePass(isUnfrozen)
+    // A stopped container stands still; what was torn in a running one may hold still the next time.
+    while (isUnfrozen && passed.torn > 0 && this.#count < LIVE_PASSES) passed = await this.#livePass(true)
+    this.#parts.onTaken?.()
+    return this.#result(0, this.#parts.clock.wallMs())
+  }
+
+  async inOneFreeze(freezer: ContainerFreezer): Promise<PassesResult> {
+    this.#freezeMethod = 'walk'
+    await this.#parts.alongside()
+    await this.#sync(SYNC_LIMIT_MS)
+    this.#parts.onPass(++this.#count, 'frozen')
+    const frozen = await freezer.freeze()
+    this.#barrierMicros = micros(frozen.f0Ns)
+    try {
+      const passed = await this.#parts.reader.run(
+        {
+          command: 'pass',
+          readMicros: this.#keptMicros(),
+          syncsEachFile: false,
+          checksAfterRead: false,
+          frozenMicros: micros(frozen.f1Ns),
+          trustsNothing: this.#clock.wasSetBack(),
+        },
+        'passed',
+        this.#parts.onEvent,
+      )
+      if (!passed.isOneState) throw moved()
+      await frozen.stillFrozen()
+    } finally {
+      await frozen.thaw()
+    }
+    const { frozenMs } = await frozen.thaw()
+    this.#parts.onTaken?.()
+    return this.#result(frozenMs, Number(frozen.f0Ns / 1_000_000n))
+  }
+
+  async liveThenFrozen(freezer: ContainerFreezer): Promise<PassesResult> {
+    this.#changes ??= await this.#parts.watch()
+    await this.#barrier(freezer)
+    this.#startAlongside()
+    await this.#untilSmall(freezer)
+    await this.#whenReady(freezer)
+    return this.#untilTaken(freezer)
+  }
+
+  /** A look makes the walk of the freeze quick, and says whether the freeze can take all that has changed. */
+  async changesInOneFreeze(freezer: ContainerFreezer): Promise<PassesResult> {
+    this.#startAlongside()
+    this.#changes = await this.#parts.watch()
+    // A sync counts for what is read after it, in the freeze; the look says only what that will be.
+    const [isLittle] = await Promise.all([this.#isLittleLeft(), this.#sync(DELTA_SYNC_LIMIT_MS)])
+    if (!isLittle) return this.liveThenFrozen(freezer)
+    await this.#whenReady(freezer)
+    return this.#untilTaken(freezer)
+  }
+
+  async #untilTaken(freezer: ContainerFreezer): Promise<PassesResult> {
+    for (let attempt = 0; attempt < FREEZES; attempt++) {
+      const taken = await this.#frozenPass(freezer, attempt)
+      if (taken) return taken
+      if (attempt < FREEZES - 1) await this.#livePass(false) // the freeze before was its barrier
+    }
+    throw new AppError(
+      'freeze_budget_exceeded',
+      `The container changes too fast to be saved within a freeze of ${this.#parts.maxFreezeMs} ms: raise --max-freeze-ms, exclude what it writes, or use --single-pass.`,
+      { details: { maxFreezeMs: this.#parts.maxFreezeMs } },
+    )
+  }
+
+  /** Live passes until the next would take little, or no longer less than the one before took. */
+  async #untilSmall(freezer: ContainerFreezer): Promise<void> {
+    const { clock } = this.#parts
+    let before = Infinity
+    for (let pass = 1; pass <= LIVE_PASSES; pass++) {
+      const startMs = clock.monotonicMs()
+      if (pass > 1) await this.#barrier(freezer)
+      const { bytes } = await this.#livePass(false)
+      const isShort = clock.monotonicMs() - startMs < SHORT_PASS_MS
+      if (isShort || (pass > 1 && (bytes < SMALL_TAIL_BYTES || bytes >= before))) return
+      if (pass < LIVE_PASSES && (await this.#isLittleLeft())) return
+      before = bytes
+    }
+  }
+
+  /** Whether the freeze can take the rest. Uploads go on meanwhile: a look needs no barrier, for nothing it sees is trusted. */
+  async #isLittleLeft(): Promise<boolean> {
+    const { files, bytes } = await this.#parts.reader.run({ command: 'look' }, 'looked')
+    return bytes + files * FILE_COST_BYTES < SMALL_TAIL_BYTES
+  }
+
+  /** Wait for what must have ended before the freeze; when that took long, take what has changed meanwhile. Then rehearse. */
+  async #whenReady(freezer: ContainerFreezer): Promise<void> {
+    const { clock, alongside, reader, quietUploads } = this.#parts
+    const startMs = clock.monotonicMs()
+    await alongside()
+    if (clock.monotonicMs() - startMs >= SHORT_PASS_MS) {
+      await this.#barrier(freezer)
+      await this.#livePass(false)
+    }
+    await quietUploads()
+    if (!this.#changes) await reader.run({ command: 'rehearse' }, 'rehearsed')
+  }
+
+  /** Its failure is seen by whoever waits for it before the freeze. */
+  #startAlongside(): void {
+    this.#parts.alongside().catch(() => {})
+  }
+
+  async #barrier(freezer: ContainerFreezer): Promise<void> {
+    const { quietUploads, resumeUploads } = this.#parts
+    await quietUploads()
+    const { beforeNs, durationMs } = await freezer.barrier().finally(resumeUploads)
+    this.#barrierMs = Math.max(this.#barrierMs, durationMs)
+    this.#barrierMicros = micros(beforeNs)
+  }
+
+  async #livePass(checksAfterRead: boolean): Promise<PassedEvent> {
+    const { reader, onEvent, onPass } = this.#parts
+    onPass(++this.#count, 'reading')
+    // Later passes read little, and by then most of what is dirty on the disk is our own spool: file by file is quicker.
+    const isSynced = this.#count === 1 && (await this.#sync(SYNC_LIMIT_MS))
+    // A file that is synced alone is so before it is read, which is after the barrier: then B alone counts.
+    const readMicros = isSynced ? Math.min(this.#syncMicros, this.#barrierMicros) : this.#barrierMicros
+    const trustsNothing = this.#clock.wasSetBack()
+    const command = { command: 'pass', readMicros, syncsEachFile: !isSynced, checksAfterRead, trustsNothing } as const
+    return reader.run(command, 'passed', onEvent)
+  }
+
+  async #sync(limitMs: number): Promise<boolean> {
+    const startMicros = micros(this.#parts.clock.wallNs())
+    const isSynced = await this.#parts.sync(limitMs)
+    this.#syncMicros = isSynced ? startMicros : 0
+    return isSynced
+  }
+
+  /** One try: undefined when the change was too large, took too long, or was not one state. */
+  async #frozenPass(freezer: ContainerFreezer, attempt: number): Promise<PassesResult | undefined> {
+    const { maxFreezeMs, reader, reserveTail, quietUploads, resumeUploads, onEvent, onPass } = this.#parts
+    onPass(++this.#count, 'frozen')
+    const budgetBytes = Math.min(TAIL_BYTES[attempt] ?? 0, maxFreezeMs * COPY_BYTES_PER_MS)
+    reserveTail(budgetBytes)
+    await quietUploads()
+    let taken: { readonly frozenMs: number } | undefined
+    try {
+      const frozen = await freezer.freeze()
+      this.#barrierMicros = micros(frozen.f0Ns)
+      taken = await this.#keep(frozen, budgetBytes)
+      if (!taken) return undefined
+      this.#parts.onTaken?.()
+      resumeUploads()
+      await reader.run({ command: 'pack', readMicros: this.#keptMicros() }, 'passed', onEvent)
+      return this.#result(taken.frozenMs, Number(frozen.f0Ns / 1_000_000n))
+    } finally {
+      resumeUploads()
+    }
+  }
+
+  async #keep(frozen: Frozen, budgetBytes: number): Promise<{ readonly frozenMs: number } | undefined> {
+    const { maxFreezeMs, reader, onEvent } = this.#parts
+    const named = this.#changes?.take()
+    this.#freezeMethod = named ? 'tracepoints' : 'walk'
+    let isLate = false
+    const deadline = setTimeout(() => {
+      isLate = true
+      frozen.thaw().catch(() => {}) // asked again below, and there it throws
+    }, maxFreezeMs)
+    try {
+      const kept = await reader.run(
+        {
+          command: 'keep',
+          readMicros: this.#keptMicros(),
+          frozenMicros: micros(frozen.f1Ns),
+          budgetBytes,
+          trustsNothing: this.#clock.wasSetBack(),
+          ...(named && { named }),
+        },
+        'kept',
+        onEvent,
+      )
+      if (isLate || !kept.isWithinBudget || !kept.isOneState) return undefined
+      if (named && !(await this.#stoodStill())) return undefined
+      await frozen.stillFrozen()
+      return isLate ? undefined : await frozen.thaw()
+    } catch (error) {
+      if (isLate || (error instanceof AppError && error.code === 'freeze_budget_exceeded')) return undefined
+      throw error
+    } finally {
+      clearTimeout(deadline)
+      await frozen.thaw()
+    }
+  }
+
+  /** min(S, B) of what the freeze reads: what was last written before the last sync has no silent store behind it. */
+  #keptMicros(): number {
+    return Math.min(this.#syncMicros, this.#barrierMicros)
+  }
+
+  /** What a walk sees by ctimes the watch says: whether anything of the container was changed while it was frozen (attacks.md B3). */
+  async #stoodStill(): Promise<boolean> {
+    const named: NamedInodes | undefined = this.#changes?.take()
+    if (!named) return false
+    if (named.length === 0) return true
+    return (await this.#parts.reader.run({ command: 'count', named }, 'counted')).count === 0
+  }
+
+  #result(frozenMs: number, takenAtMs: number): PassesResult {
+    const freezeMethod = this.#freezeMethod
+    return { passes: this.#count, frozenMs, barrierMs: this.#barrierMs, freezeMethod, takenAtMs }
+  }
+}
+
+function micros(ns: bigint): number {
+  return Number(ns / 1000n)
+}
+
+function moved(): AppError {
+  return new AppError('container_gone', 'The container was removed or changed while it was frozen: try again.')
+}

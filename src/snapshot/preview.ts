@@ -1,0 +1,84 @@
+import { systemClock } from '#base/clock.ts'
+import { parseExclusion } from '#overlay/exclusions.ts'
+import { bodyOf, chooseMode, loadedFrom, type Mode } from './chain/choose-mode.ts'
+import { resultPath, unsavedMounts } from './describe.ts'
+import { readerInit } from './reader-init.ts'
+import { startReader, type ReaderProcess } from './reader-process.ts'
+import type { Preview } from './result.ts'
+import type { Source } from './source.ts'
+import { openSpool } from './spool.ts'
+
+export interface PreviewOptions {
+  readonly exclusions: readonly string[]
+  readonly home: string
+  readonly workers?: number
+  readonly signal?: AbortSignal
+}
+
+/** What a snapshot would take now, in the time of a metadata walk: no file is read, nothing is frozen. Throws AppError. */
+export async function preview(source: Source, options: PreviewOptions): Promise<Preview> {
+  const startMs = systemClock.monotonicMs()
+  const exclusions = options.exclusions.map(parseExclusion)
+  const mode = await chooseMode(source, { exclusions, home: options.home, isFrozen: true })
+  const [found, changed] = await Promise.all([
+    lookThrough(source, { ...options, exclusions }, (reader) => reader.run({ command: 'preview' }, 'preview')),
+    lookForChanges(source, { ...options, exclusions }, mode),
+  ])
+  const named = <T extends { path: string }>(items: readonly T[]) =>
+    items.map((item) => ({ ...item, path: resultPath(item.path) }))
+  const unused = found.excluded.filter(({ entries }) => entries === 0)
+  return {
+    container: source.containerName,
+    baseReference: source.base.name,
+    mode: mode.mode,
+    modeReason: mode.reason,
+    ...(changed && { changed }),
+    entries: found.entries,
+    rawBytes: found.rawBytes,
+    largestDirectories: named(found.directories),
+    largestFiles: named(found.files),
+    excluded: named(found.excluded),
+    likelySecrets: found.secrets.map(resultPath),
+    skipped: named(found.skipped),
+    unsavedMounts: unsavedMounts(source),
+    warnings: [
+      ...unused.map(
+        ({ path }) =>
+          `The exclusion /${Buffer.from(path, 'latin1').toString()} matches nothing that the container changed.`,
+      ),
+      ...(found.unnamed > 0 ? [`${found.unnamed} more paths look secret or are left out than are named here.`] : []),
+    ],
+    totalMs: Math.round(systemClock.monotonicMs() - startMs),
+  }
+}
+
+interface LookOptions extends PreviewOptions {
+  /** Byte paths. */
+  readonly exclusions: readonly string[]
+  /** What the reader begins with. */
+  readonly mode?: Mode
+}
+
+/** What a delta would take; undefined when the snapshot is to be full. Beside the other look, for what all is there. */
+async function lookForChanges(source: Source, options: LookOptions, mode: Mode): Promise<Preview['changed']> {
+  if (mode.mode === 'full') return undefined
+  await using _index = mode.index
+  const look = (reader: ReaderProcess) => reader.run({ command: 'look' }, 'looked')
+  const { files, bytes } = await lookThrough(source, { ...options, mode }, look)
+  return { entries: files, rawBytes: bytes }
+}
+
+/** One question to a reader of its own. */
+async function lookThrough<T>(
+  source: Source,
+  { home, workers, signal, exclusions, mode }: LookOptions,
+  ask: (reader: ReaderProcess) => Promise<T>,
+): Promise<T> {
+  await using spool = await openSpool(home)
+  const codec = { name: 'none', level: 0 } as const
+  const init = await readerInit(source, { exclusions, codec, spool, workers, ...(mode && loadedFrom(mode, source)) })
+  const { upperdir } = source
+  const index = mode && bodyOf(mode)
+  await using reader = await startReader({ upperdir, spool, init, index, ...(signal && { signal }) })
+  return await ask(reader)
+}

@@ -1,0 +1,280 @@
+import { systemClock } from '#base/clock.ts'
+import { groupByDirectory } from '#overlay/exclusions.ts'
+import { NEXT_INDEX_DESCRIPTOR } from '#snapshot/protocol.ts'
+import type { NamedInodes, ReaderCommand, ReaderEvent, ReaderInit } from '#snapshot/protocol.ts'
+import { encodeLayers } from './encode-layers.ts'
+import type { KeptEntry } from './encode.ts'
+import type { EncodedReply } from './messages.ts'
+import { saveRows } from './index-body.ts'
+import { NamedPaths } from './named-paths.ts'
+import { countNamed, markNamed } from './named-rows.ts'
+import { planLayers } from './plan.ts'
+import type { WorkerThread } from './pool.ts'
+import { summarize, skippedEntries, unusedExclusions } from './preview.ts'
+import { FLAG, ROOT, type Rows } from './rows.ts'
+import { sawOneState, settle, type HardlinkGroups } from './settle.ts'
+import { fileSync } from './sync-file.ts'
+import { changedTotals, contentTotal, tailLanes } from './tail.ts'
+import { isTrustedRow } from './trust.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+export interface SessionParts {
+  readonly init: ReaderInit
+  readonly rows: Rows
+  readonly queue: WorkQueue
+  readonly workers: readonly WorkerThread[]
+  readonly emit: (event: ReaderEvent) => void
+}
+
+interface WalkMode {
+  readonly frozenMicros?: number | undefined
+  /** Walk into what is excluded too, to tell its size. */
+  readonly isPreview?: boolean
+  readonly trustsNothing?: boolean
+  /** Visit only what the watch has named. */
+  readonly named?: NamedInodes | undefined
+}
+
+type PassCommand = Extract<ReaderCommand, { command: 'pass' }>
+type PackCommand = Extract<ReaderCommand, { command: 'pack' }>
+type KeepCommand = Extract<ReaderCommand, { command: 'keep' }>
+
+/** The first walk that compares takes about twice as long as the fifth; in a large container it gets fast on the way. */
+const REHEARSED_WALKS = 5
+const REHEARSAL_MS = 100
+
+/** One capture inside the jail: the rows, and what each command makes of them. */
+export class ReaderSession {
+  readonly #parts: SessionParts
+  /** With those of earlier captures, of which the index tells. */
+  #walks = 0
+  /** What the last walk took. */
+  #walkMs = 0
+  #nextLayer = 0
+  #passes = 0
+  #writtenBytes = 0
+  #kept = new Map<number, KeptEntry>()
+  #groups: HardlinkGroups = new Map()
+  /** Byte paths; what the last pass could not read as one state. */
+  #torn = new NamedPaths()
+  /** What layers hold of them is not whole, whatever the pass. */
+  readonly #leftOut = new NamedPaths()
+  #unmappedIds = 0
+  readonly #metExclusions = new Set<string>()
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+    const { index } = parts.init
+    if (!index) return
+    this.#walks = 1
+    this.#passes = 1
+    for (const path of index.metExclusions) this.#metExclusions.add(path)
+  }
+
+  /** Carry out one command; its events tell what came of it. Throws AppError. */
+  async run(command: ReaderCommand): Promise<void> {
+    const { rows, emit } = this.#parts
+    switch (command.command) {
+      case 'pass':
+        return this.#pass(command)
+      case 'keep':
+        return this.#keep(command)
+      case 'look':
+        return this.#look()
+      case 'rehearse':
+        return this.#rehearse()
+      case 'pack':
+        return this.#pack(command)
+      case 'count':
+        return emit({ event: 'counted', count: countNamed(rows, command.named) })
+      case 'save':
+        return this.#save()
+      case 'preview':
+        return this.#preview()
+      case 'report':
+        return this.#report()
+    }
+  }
+
+  async #pass(command: PassCommand): Promise<void> {
+    const { rows, emit } = this.#parts
+    const { frozenMicros, trustsNothing } = command
+    const isOneState = await this.#walk(command.readMicros, { frozenMicros, trustsNothing })
+    const { files, bytes } = changedTotals(rows, this.#groups)
+    this.#writtenBytes += bytes
+    emit({ event: 'scanned', files, bytes })
+    const { readMicros, syncsEachFile, checksAfterRead } = command
+    await this.#encode({ readMicros, syncsEachFile, checksAfterRead })
+    emit({ event: 'passed', files, bytes, torn: this.#torn.count, isOneState })
+  }
+
+  /** Walk or, after the first time, compare with what the walk before saw. True when a frozen container stood still. */
+  async #walk(
+    readMicros: number,
+    { frozenMicros, isPreview = false, trustsNothing = false, named }: WalkMode,
+  ): Promise<boolean> {
+    const { init, rows, queue, workers } = this.#parts
+    queue.reset()
+    const startMs = systemClock.monotonicMs()
+    if (named) this.#queueNamed(named, trustsNothing)
+    else if (this.#walks > 0) queueDirectories(rows, queue)
+    else queue.push(ROOT, true)
+    const options = {
+      readMicros,
+      trustsNothing,
+      isOfNamed: named !== undefined,
+      ...(frozenMicros !== undefined && { frozenMicros }),
+      exclusions: groupByDirectory(isPreview ? [] : init.exclusions),
+      stubs: groupByDirectory(init.stubs),
+      overlayPrefix: init.overlayPrefix,
+    }
+    const replies = await allSettled(workers.map((worker) => worker.ask({ type: 'walk', options }, 'walked')))
+    const results = replies.map(({ result }) => result)
+    for (const path of results.flatMap(({ excluded }) => excluded)) this.#metExclusions.add(path)
+    const isOneState = frozenMicros === undefined || sawOneState(rows, results)
+    this.#groups = settle(rows, results)
+    rows.eachWith(FLAG.named, (row) => rows.unmark(row, FLAG.named))
+    if (named) return isOneState
+    this.#walks++
+    this.#walkMs = systemClock.monotonicMs() - startMs
+    return isOneState
+  }
+
+  #queueNamed(named: NamedInodes, trustsNothing: boolean): void {
+    const { rows, queue } = this.#parts
+    const isTrusted = (row: number) => !trustsNothing && isTrustedRow(rows, row)
+    for (const directory of markNamed(rows, named, isTrusted)) queue.push(directory, false)
+  }
+
+  async #encode(options: {
+    readMicros: number
+    syncsEachFile: boolean
+    checksAfterRead: boolean
+    kept?: ReadonlyMap<number, KeptEntry>
+  }): Promise<void> {
+    const { rows, workers, emit, init } = this.#parts
+    this.#torn = new NamedPaths()
+    this.#passes++
+    const plan = planLayers(rows, {
+      firstLayer: this.#nextLayer,
+      readMicros: options.readMicros,
+      groups: this.#groups,
+      ...(init.layerBytes !== undefined && { layerBytes: init.layerBytes }),
+      ...(options.syncsEachFile && { beforeFile: fileSync(rows) }),
+    })
+    await encodeLayers(plan, {
+      workers,
+      checksAfterRead: options.checksAfterRead,
+      ...(options.kept && { kept: options.kept }),
+      emit: (event) => {
+        if (event.event === 'layer') this.#nextLayer = event.layer + 1
+        emit(event)
+      },
+      onEncoded: (reply) => this.#noteEncoded(reply),
+    })
+  }
+
+  #noteEncoded({ torn, absent, leftOut, unmappedIds }: EncodedReply): void {
+    const { rows } = this.#parts
+    this.#unmappedIds += unmappedIds
+    for (const row of [...torn, ...absent]) {
+      rows.setReadMicros(row, 0)
+      this.#torn.add(rows.path(row))
+    }
+    for (const [row, what] of leftOut) {
+      rows.mark(row, FLAG.inexact)
+      this.#leftOut.add(rows.path(row), what)
+    }
+    // In the first pass no layer before can hold the path; later one may, and a whiteout of it does no harm.
+    if (this.#passes === 1) for (const row of absent) rows.unmark(row, FLAG.emitted)
+  }
+
+  async #look(): Promise<void> {
+    await this.#walk(0, {})
+    this.#parts.emit({ event: 'looked', ...changedTotals(this.#parts.rows, this.#groups) })
+  }
+
+  /** What is found to have changed stays marked, and belongs to the next layer as if the frozen pass had found it. */
+  async #rehearse(): Promise<void> {
+    for (
+      let spentMs = 0;
+      this.#walks < REHEARSED_WALKS && spentMs + this.#walkMs < REHEARSAL_MS;
+      spentMs += this.#walkMs
+    )
+      await this.#walk(0, {})
+    this.#parts.emit({ event: 'rehearsed' })
+  }
+
+  /** Walk the frozen container and copy what changed, unless that is more than the budget. */
+  async #keep({ readMicros, frozenMicros, budgetBytes, trustsNothing, named }: KeepCommand): Promise<void> {
+    const { rows, emit } = this.#parts
+    const isOneState = await this.#walk(readMicros, { frozenMicros, trustsNothing, named })
+    const { files, bytes } = changedTotals(rows, this.#groups)
+    const isWithinBudget = bytes <= budgetBytes
+    const isKept = isOneState && isWithinBudget && (files === 0 || (await this.#copyTail()))
+    emit({ event: 'kept', files, bytes, isWithinBudget, isOneState: isOneState && (isKept || !isWithinBudget) })
+  }
+
+  async #copyTail(): Promise<boolean> {
+    const { rows, workers } = this.#parts
+    const lanes = tailLanes(rows, this.#groups, workers.length)
+    const replies = await allSettled(
+      workers.map((worker, i) => worker.ask({ type: 'copy', items: lanes[i] ?? [] }, 'copied')),
+    )
+    this.#kept = new Map()
+    for (const { entries } of replies) for (const [row, entry] of entries ?? []) this.#kept.set(row, entry)
+    return replies.every(({ entries }) => entries !== undefined)
+  }
+
+  async #pack({ readMicros }: PackCommand): Promise<void> {
+    const { files, bytes } = changedTotals(this.#parts.rows, this.#groups)
+    this.#writtenBytes += bytes
+    if (files > 0) await this.#encode({ readMicros, syncsEachFile: false, checksAfterRead: false, kept: this.#kept })
+    this.#parts.emit({ event: 'passed', files, bytes, torn: 0, isOneState: true })
+  }
+
+  #save(): void {
+    const { rows, emit } = this.#parts
+    const contentBytes = contentTotal(rows)
+    emit({ event: 'saved', ...saveRows(rows, NEXT_INDEX_DESCRIPTOR), contentBytes, writtenBytes: this.#writtenBytes })
+  }
+
+  async #preview(): Promise<void> {
+    await this.#walk(0, { isPreview: true })
+    this.#parts.emit(summarize(this.#parts.rows, this.#parts.init.exclusions))
+  }
+
+  #report(): void {
+    const { rows, init, emit } = this.#parts
+    const skipped = skippedEntries(rows)
+    for (const { path, reason } of this.#leftOut.entries) skipped.add(path, reason)
+    emit({
+      event: 'report',
+      torn: this.#torn.paths,
+      skipped: skipped.entries,
+      unnamed: this.#torn.unnamed + skipped.unnamed + this.#leftOut.unnamed,
+      unmappedIds: this.#unmappedIds,
+      unusedExclusions: unusedExclusions(init.exclusions, this.#metExclusions),
+    })
+  }
+}
+
+/** All, or the first failure, but not before every worker has stopped. */
+async function allSettled<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
+  const results = await Promise.allSettled(promises)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+}
+
+function queueDirectories(rows: Rows, queue: WorkQueue): void {
+  const visit = (directory: number) => {
+    queue.push(directory, false)
+    const first = rows.firstChild(directory)
+    for (let row = first; row < first + rows.childCount(directory); row++) {
+      if (rows.isDirectory(row) && rows.isLive(row)) visit(row)
+    }
+  }
+  visit(ROOT)
+}

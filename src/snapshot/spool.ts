@@ -1,0 +1,176 @@
+import { closeSync, openSync, rmSync } from 'node:fs'
+import { mkdir, mkdtemp, open, readdir, rm, statfs, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError, systemCode } from '#base/errors.ts'
+import { makeDirectory } from '#base/make-directory.ts'
+import { errnoName, reserve, setXattr, tryLock } from '#posix/libc.ts'
+import { PROBE_ATTRIBUTE } from './reader/jail.ts'
+
+/**
+ * Where a capture keeps what it has read until the image is verified (attacks.md B8): compressed frames in one file, the
+ * raw copies of the freeze in another. It holds the container's secrets: 0700 and 0600, removed with the capture.
+ */
+export interface Spool extends AsyncDisposable {
+  readonly directory: string
+  readonly frames: FileHandle
+  readonly tail: FileHandle
+  /** Frames of the layers that take the place of others (design.md §4.9). */
+  readonly squashed: FileHandle
+  /** A file with an attribute that only a reader with all its rights can see. */
+  readonly probePath: string
+  /** An empty directory for the reader to mount on. */
+  readonly jail: string
+  freeBytes(): Promise<number>
+  /** The frames reach to `bytes` now. Throws `spool_full` beyond TINTYPE_SPOOL_BYTES. */
+  growFrames(bytes: number): void
+  /** The same for the frames of squashed layers: both count. */
+  growSquashed(bytes: number): void
+  /** Reserve room for the tail before the freeze. Throws `spool_full`. */
+  reserveTail(bytes: number): void
+}
+
+const LOCK_NAME = 'lock'
+
+/**
+ * A spool of this capture's own below `home`, of at most `limitBytes` of frames and tail. Throws `permission_denied`,
+ * `config_invalid` where no directory can be, `spool_full`.
+ */
+export async function openSpool(home: string, limitBytes?: number): Promise<Spool> {
+  const parent = spoolsOf(home)
+  try {
+    await makeDirectory(parent, 0o700)
+    await sweepSpools(home)
+    return await makeSpool(await makeLocked(parent), { home, limitBytes })
+  } catch (cause) {
+    throw spoolError(home, cause)
+  }
+}
+
+/** Remove the spools of captures that are no more: those whose lock nobody holds. */
+export async function sweepSpools(home: string): Promise<void> {
+  for (const name of await readdir(spoolsOf(home)).catch(() => [])) {
+    const directory = join(spoolsOf(home), name)
+    const lock = openIfThere(join(directory, LOCK_NAME))
+    if (lock !== undefined) {
+      if (tryLock(lock)) rmSync(directory, { recursive: true, force: true })
+      closeSync(lock)
+    }
+  }
+}
+
+const spoolsOf = (home: string) => join(home, 'spool')
+
+function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, 'r')
+  } catch {
+    return undefined // made a moment ago and not locked yet, or swept by another
+  }
+}
+
+interface LockedDirectory {
+  readonly directory: string
+  readonly lock: FileHandle
+}
+
+/** A new directory of this capture's own. The sweep of another one may come between a lock's making and its taking. */
+async function makeLocked(parent: string): Promise<LockedDirectory> {
+  for (;;) {
+    const directory = await mkdtemp(join(parent, 'capture-'))
+    const lock = await open(join(directory, LOCK_NAME), 'wx+', 0o600)
+    if (tryLock(lock.fd) && (await lock.stat()).nlink > 0) return { directory, lock }
+    await lock.close()
+  }
+}
+
+interface SpoolOptions {
+  readonly home: string
+  readonly limitBytes: number | undefined
+}
+
+async function makeSpool(
+  { directory, lock }: LockedDirectory,
+  { home, limitBytes = Infinity }: SpoolOptions,
+): Promise<Spool> {
+  const create = (name: string) => open(join(directory, name), 'wx+', 0o600)
+  const frames = await create('frames')
+  const tail = await create('tail')
+  const squashed = await create('squashed')
+  const jail = join(directory, 'jail')
+  await mkdir(jail, { mode: 0o700 })
+  const probePath = join(directory, 'probe')
+  const probe = await create('probe')
+  setXattr(probe.fd, PROBE_ATTRIBUTE, Uint8Array.of(1))
+  await probe.close()
+  let framesBytes = 0
+  const requireRoom = (neededBytes: number, what: string) => {
+    if (neededBytes > limitBytes) throw overLimit(neededBytes, limitBytes, what)
+  }
+  return {
+    directory,
+    frames,
+    tail,
+    squashed,
+    probePath,
+    jail,
+    async freeBytes() {
+      const { bavail, bsize } = await statfs(directory)
+      return bavail * bsize
+    },
+    growFrames(bytes) {
+      framesBytes = Math.max(framesBytes, bytes)
+      requireRoom(framesBytes, 'the image on its way')
+    },
+    growSquashed(bytes) {
+      requireRoom(framesBytes + bytes, 'the image on its way and its squashed layers')
+    },
+    reserveTail(bytes) {
+      requireRoom(framesBytes + bytes, 'the image on its way and what changes last')
+      reserveTail(tail.fd, bytes, home)
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([frames.close(), tail.close(), squashed.close()])
+      await rm(directory, { recursive: true, force: true })
+      await lock.close()
+    },
+  }
+}
+
+function overLimit(neededBytes: number, limitBytes: number, what: string): AppError {
+  const message = `TINTYPE_SPOOL_BYTES allows ${mebibytes(limitBytes)}, and ${what} needs at least ${mebibytes(neededBytes)}: raise it, or exclude something large.`
+  return new AppError('spool_full', message, { details: { neededBytes, limitBytes } })
+}
+
+function reserveTail(descriptor: number, bytes: number, home: string): void {
+  const result = bytes > 0 ? reserve(descriptor, 0, bytes) : 0
+  if (result === 0 || errnoName(result) === 'EOPNOTSUPP') return
+  const message = `${home} has no room for the ${mebibytes(bytes)} that are reserved before the freeze: free space there, or set TINTYPE_HOME to a larger disk.`
+  throw new AppError('spool_full', message, { details: { home, neededBytes: bytes, system: errnoName(result) } })
+}
+
+const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+
+/** A path on which there is, or can be, no directory: below a file, in /proc, too long. */
+const NO_DIRECTORY: ReadonlySet<string> = new Set(['ENOTDIR', 'EEXIST', 'ENOENT', 'ELOOP', 'ENAMETOOLONG'])
+
+/** A failure to write below TINTYPE_HOME in words. */
+export function spoolError(home: string, cause: unknown): unknown {
+  const code = systemCode(cause)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new AppError('spool_full', `${home} is full: free space there, or set TINTYPE_HOME to a larger disk.`, {
+      cause,
+      details: { home },
+    })
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return new AppError('permission_denied', `${home} cannot be written: run as root, or set TINTYPE_HOME.`, {
+      cause,
+      details: { home },
+    })
+  }
+  if (code !== undefined && NO_DIRECTORY.has(code)) {
+    const message = `${home} cannot be made (${code}): set TINTYPE_HOME to a directory on a disk of this host.`
+    return new AppError('config_invalid', message, { cause, details: { home } })
+  }
+  return cause
+}

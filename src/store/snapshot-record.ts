@@ -1,0 +1,138 @@
+import type { Selectable } from 'kysely'
+import type { SnapshotRow } from './schema-snapshots.ts'
+
+export type SnapshotStatus = 'Committing' | 'Pushing' | 'Saved' | 'Failed'
+/** Who asked for it: a call, a stop that saves, or a schedule. */
+export type SnapshotOrigin = 'api' | 'stop' | 'schedule'
+
+export interface Label {
+  readonly key: string
+  readonly value: string
+}
+
+/** What lists show: everything but the long texts. */
+export interface SnapshotRecord {
+  readonly snapshotId: string
+  readonly instanceId: string
+  readonly workspaceId: string
+  readonly userId: string
+  readonly name: string
+  readonly description: string
+  /** The reference in full, with its tag. */
+  readonly imageUrl: string
+  readonly overwrite: boolean
+  readonly excludePaths: readonly string[]
+  readonly labels: readonly Label[]
+  readonly status: SnapshotStatus
+  readonly reasonCode: string
+  readonly reasonMessage: string
+  /** Empty until it is saved. */
+  readonly imageId: string
+  readonly createdMs: number
+  readonly modifiedMs: number
+  readonly isUnfinished: boolean
+  readonly origin: SnapshotOrigin
+  readonly scheduleId: string | undefined
+  readonly cancelRequested: boolean
+  readonly owner: string | undefined
+  readonly leaseExpiresMs: number
+  /** Grows with each claim: a change names the one that it was claimed with. */
+  readonly fence: number
+  readonly attempts: number
+  readonly instanceGone: boolean
+  readonly manifestDigest: string | undefined
+}
+
+/** A record with its long texts. */
+export interface SnapshotDetail extends SnapshotRecord {
+  /** JSON: how far it is. */
+  readonly progress: string | undefined
+  /** JSON: what the capture gave. */
+  readonly result: string | undefined
+  /** The exact bytes of the image's manifest, as text: stored before they are put (attacks.md B7). */
+  readonly manifest: string | undefined
+}
+
+/** The columns of a `SnapshotRecord`. */
+export const RECORD_COLUMNS = [
+  'snapshotId',
+  'instanceId',
+  'workspaceId',
+  'userId',
+  'name',
+  'description',
+  'imageUrl',
+  'overwrite',
+  'excludePaths',
+  'labels',
+  'status',
+  'reasonCode',
+  'reasonMessage',
+  'imageId',
+  'createdMs',
+  'modifiedMs',
+  'unfinishedOf',
+  'origin',
+  'scheduleId',
+  'cancelRequested',
+  'owner',
+  'leaseExpiresMs',
+  'fence',
+  'attempts',
+  'instanceGone',
+  'manifestDigest',
+] as const
+
+/** What a list of instances shows of each snapshot. */
+export const SUMMARY_COLUMNS = [
+  'snapshotId',
+  'instanceId',
+  'name',
+  'imageUrl',
+  'imageId',
+  'status',
+  'reasonCode',
+  'reasonMessage',
+  'createdMs',
+  'modifiedMs',
+] as const
+
+export type SnapshotSummary = Pick<SnapshotRecord, (typeof SUMMARY_COLUMNS)[number]>
+
+export type SummaryRow = Pick<Selectable<SnapshotRow>, (typeof SUMMARY_COLUMNS)[number]>
+
+export type RecordRow = Pick<Selectable<SnapshotRow>, (typeof RECORD_COLUMNS)[number]>
+
+/** A row as a record. What stands in its JSON columns was written by this room. */
+export function parseSnapshotRow(row: RecordRow): SnapshotRecord {
+  const { unfinishedOf, ...rest } = row
+  return {
+    ...rest,
+    overwrite: row.overwrite === 1,
+    excludePaths: JSON.parse(row.excludePaths) as string[],
+    labels: JSON.parse(row.labels) as Label[],
+    status: row.status as SnapshotStatus,
+    isUnfinished: unfinishedOf !== null,
+    scheduleId: row.scheduleId ?? undefined,
+    cancelRequested: row.cancelRequested === 1,
+    owner: row.owner ?? undefined,
+    instanceGone: row.instanceGone === 1,
+    manifestDigest: row.manifestDigest ?? undefined,
+  }
+}
+
+/** The columns of a summary as one. */
+export function parseSummary(row: SummaryRow): SnapshotSummary {
+  return { ...row, status: row.status as SnapshotStatus }
+}
+
+/** A whole row as a record with its long texts. */
+export function parseSnapshotDetail(row: Selectable<SnapshotRow>): SnapshotDetail {
+  const { progress, result, manifest, runningReference: _, ...short } = row
+  return {
+    ...parseSnapshotRow(short),
+    progress: progress ?? undefined,
+    result: result ?? undefined,
+    manifest: manifest ?? undefined,
+  }
+}

@@ -1,0 +1,180 @@
+import { sql } from 'kysely'
+import { findByKey, isPostgres, parameterOf } from './find-by-key.ts'
+import type { Db } from './schema.ts'
+import type { SnapshotOrigin, SnapshotDetail, SnapshotRecord, SnapshotSummary, SummaryRow } from './snapshot-record.ts'
+import type { Label } from './snapshot-record.ts'
+import {
+  RECORD_COLUMNS,
+  SUMMARY_COLUMNS,
+  parseSnapshotDetail,
+  parseSnapshotRow,
+  parseSummary,
+} from './snapshot-record.ts'
+
+export interface NewSnapshot {
+  readonly snapshotId: string
+  readonly instanceId: string
+  readonly workspaceId: string
+  readonly userId: string
+  readonly name: string
+  readonly description: string
+  readonly imageUrl: string
+  readonly overwrite: boolean
+  readonly excludePaths: readonly string[]
+  readonly labels: readonly Label[]
+  readonly origin: SnapshotOrigin
+  readonly scheduleId?: string
+}
+
+export interface SnapshotPage {
+  readonly descending: boolean
+  readonly offset: number
+  readonly limit: number
+}
+
+export interface SnapshotsTable {
+  /** Begin a snapshot. False: the instance has one that is not finished. */
+  insert(snapshot: NewSnapshot, nowMs: number): Promise<boolean>
+  find(snapshotId: string): Promise<SnapshotDetail | undefined>
+  /** The record without its long texts. */
+  findRecord(snapshotId: string): Promise<SnapshotRecord | undefined>
+  unfinishedOf(instanceId: string): Promise<SnapshotRecord | undefined>
+  /** By time of creation, and how many there are. */
+  list(instanceId: string, page: SnapshotPage): Promise<{ records: readonly SnapshotRecord[]; total: number }>
+  /** The last `limit` of each instance, the newest first: those that are saved, or all. */
+  latestOf(
+    instanceIds: readonly string[],
+    options: { readonly limit: number; readonly savedOnly: boolean },
+  ): Promise<readonly SnapshotSummary[]>
+  /** The saved ones that a schedule made, the newest first. */
+  savedBySchedule(scheduleId: string, limit: number): Promise<readonly SnapshotRecord[]>
+  /** Any replica may have it cancelled: its owner sees this within a second. False: there is no unfinished one. */
+  requestCancel(snapshotId: string): Promise<boolean>
+  /** Its records stay when an instance goes. */
+  markInstanceGone(instanceId: string): Promise<void>
+  /** False: there is none. A server that works on it finds out by its fence. */
+  remove(snapshotId: string): Promise<boolean>
+}
+
+/** The snapshots as callers see them; how servers share the work on them is in snapshot-queue.ts. */
+export function snapshotsTable(db: Db): SnapshotsTable {
+  const findRecordRow = findByKey(db, (id) => records(db).where('snapshotId', '=', id))
+  return {
+    insert: (snapshot, nowMs) => insert(db, snapshot, nowMs),
+    async find(snapshotId) {
+      const row = await db.selectFrom('snapshots').selectAll().where('snapshotId', '=', snapshotId).executeTakeFirst()
+      return row && parseSnapshotDetail(row)
+    },
+    async findRecord(snapshotId) {
+      const row = await findRecordRow(snapshotId)
+      return row && parseSnapshotRow(row)
+    },
+    async unfinishedOf(instanceId) {
+      const row = await records(db).where('unfinishedOf', '=', instanceId).executeTakeFirst()
+      return row && parseSnapshotRow(row)
+    },
+    list: (instanceId, page) => list(db, instanceId, page),
+    latestOf: (instanceIds, options) => latestOf(db, instanceIds, options),
+    async savedBySchedule(scheduleId, limit) {
+      const rows = await records(db)
+        .where('scheduleId', '=', scheduleId)
+        .where('status', '=', 'Saved')
+        .orderBy('createdMs', 'desc')
+        .orderBy('snapshotId', 'desc')
+        .limit(limit)
+        .execute()
+      return rows.map(parseSnapshotRow)
+    },
+    async requestCancel(snapshotId) {
+      const changed = await db
+        .updateTable('snapshots')
+        .set({ cancelRequested: 1 })
+        .where('snapshotId', '=', snapshotId)
+        .where('unfinishedOf', 'is not', null)
+        .executeTakeFirst()
+      return changed.numUpdatedRows > 0n
+    },
+    async markInstanceGone(instanceId) {
+      await db.updateTable('snapshots').set({ instanceGone: 1 }).where('instanceId', '=', instanceId).execute()
+    },
+    async remove(snapshotId) {
+      const removed = await db.deleteFrom('snapshots').where('snapshotId', '=', snapshotId).executeTakeFirst()
+      return removed.numDeletedRows > 0n
+    },
+  }
+}
+
+const records = (db: Db) => db.selectFrom('snapshots').select(RECORD_COLUMNS)
+
+async function insert(db: Db, snapshot: NewSnapshot, nowMs: number): Promise<boolean> {
+  const { scheduleId, overwrite, excludePaths, labels, ...rest } = snapshot
+  const inserted = await db
+    .insertInto('snapshots')
+    .values({
+      ...rest,
+      overwrite: overwrite ? 1 : 0,
+      excludePaths: JSON.stringify(excludePaths),
+      labels: JSON.stringify(labels),
+      status: 'Committing',
+      reasonCode: '',
+      reasonMessage: '',
+      imageId: '',
+      createdMs: nowMs,
+      modifiedMs: nowMs,
+      unfinishedOf: snapshot.instanceId,
+      runningReference: null,
+      scheduleId: scheduleId ?? null,
+      cancelRequested: 0,
+      owner: null,
+      leaseExpiresMs: 0,
+      fence: 0,
+      attempts: 0,
+      instanceGone: 0,
+      manifestDigest: null,
+      progress: null,
+      result: null,
+      manifest: null,
+    })
+    .onConflict((conflict) => conflict.column('unfinishedOf').doNothing())
+    .executeTakeFirst()
+  return inserted.numInsertedOrUpdatedRows === 1n
+}
+
+async function list(db: Db, instanceId: string, { descending, offset, limit }: SnapshotPage) {
+  const direction = descending ? 'desc' : 'asc'
+  const [rows, count] = await Promise.all([
+    records(db)
+      .where('instanceId', '=', instanceId)
+      .orderBy('createdMs', direction)
+      .orderBy('snapshotId', direction)
+      .limit(limit)
+      .offset(offset)
+      .execute(),
+    db.selectFrom('snapshotCounts').select('total').where('instanceId', '=', instanceId).executeTakeFirst(),
+  ])
+  return { records: rows.map(parseSnapshotRow), total: count?.total ?? 0 }
+}
+
+async function latestOf(
+  db: Db,
+  instanceIds: readonly string[],
+  { limit, savedOnly }: { readonly limit: number; readonly savedOnly: boolean },
+): Promise<readonly SnapshotSummary[]> {
+  if (instanceIds.length === 0) return []
+  const columns = sql.join(SUMMARY_COLUMNS.map((column) => sql.ref(`s.${column}`)))
+  const list = parameterOf(db, instanceIds)
+  // Instance by instance from the end of an index: how many snapshots an instance has does not matter.
+  const newest = sql`from snapshots where instance_id = wanted.id ${savedOnly ? sql`and status = 'Saved'` : sql``}
+    order by created_ms desc, snapshot_id desc limit ${limit}`
+  const chosen = isPostgres(db)
+    ? sql`unnest(${list}::text[]) as wanted (id) cross join lateral (select * ${newest}) as s`
+    : sql`(select value as id from json_each(${list})) as wanted
+        cross join snapshots as s on s.rowid in (select rowid ${newest})`
+  const rows = await db
+    .selectFrom(sql<SummaryRow>`(select ${columns} from ${chosen})`.as('latest'))
+    .selectAll()
+    .orderBy('createdMs', 'desc')
+    .orderBy('snapshotId', 'desc')
+    .execute()
+  return rows.map(parseSummary)
+}

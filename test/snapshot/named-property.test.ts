@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { NamedChanges } from '#snapshot/named-changes.ts'
+import { openCtimeWatch } from '#watch/open.ts'
+import { playCaptures } from './captures.ts'
+import { applyEdits, edits } from './edits.ts'
+import { OverlayMount } from './overlay-mount.ts'
+import { ReaderRun } from './reader-run.ts'
+
+const RUNS = process.env['TINTYPE_TEST_LONG'] ? 60 : 5
+
+/** A watch of the upperdir's file system, as a capture has it; fails where the kernel has no tracepoints. */
+async function openChanges(upperdir: string) {
+  const recordDirectory = mkdtempSync(join(tmpdir(), 'named-'))
+  const opened = await openCtimeWatch({ upperdir, recordDirectory })
+  assert.ok('watch' in opened, JSON.stringify(opened))
+  const { watch } = opened
+  return {
+    changes: new NamedChanges(watch),
+    async [Symbol.asyncDispose]() {
+      await watch[Symbol.asyncDispose]()
+      rmSync(recordDirectory, { recursive: true })
+    },
+  }
+}
+
+function taken(changes: NamedChanges) {
+  const named = changes.take()
+  assert.ok(named, changes.flaw ?? '')
+  return named
+}
+
+test('a freeze that goes by tracepoints takes what a walk would have found', async () => {
+  const history = fc.record({
+    base: edits,
+    captures: fc.array(fc.record({ before: edits, during: edits, isRead: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+  })
+  await fc.assert(
+    fc.asyncProperty(history, ({ base, captures }) =>
+      playCaptures({
+        base,
+        captures,
+        before: (capture) => capture.before,
+        async take({ during, isRead }, { reader, overlay, isFirst }) {
+          await using watch = await openChanges(overlay.upper)
+          // The first capture reads everything while it is watched, later ones may only look.
+          await (isRead || isFirst ? reader.pass() : reader.look())
+          applyEdits(during, overlay.merged)
+          const readMicros = Date.now() * 1000
+          const kept = await reader.keepNamed(taken(watch.changes), readMicros)
+          assert.ok(kept.isOneState)
+          assert.equal(await reader.count(taken(watch.changes)), 0, 'nothing has changed since')
+          await reader.pack(readMicros)
+        },
+      }),
+    ),
+    { numRuns: RUNS },
+  )
+})
+
+test('what changes in a freeze is counted, what changes elsewhere on the disk is not', async () => {
+  using overlay = new OverlayMount((lower) => applyEdits(['mkdir -p a', 'echo 1 > a/b'], lower))
+  using elsewhere = new OverlayMount(() => {})
+  applyEdits(['echo 2 > a/b', 'mkdir -p c'], overlay.merged)
+  await using watch = await openChanges(overlay.upper)
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.pass()
+  await reader.keepNamed(taken(watch.changes))
+  applyEdits(['echo 3 > x'], elsewhere.merged)
+  assert.equal(await reader.count(taken(watch.changes)), 0)
+  applyEdits(['echo 3 >> a/b'], overlay.merged)
+  assert.equal(await reader.count(taken(watch.changes)), 1)
+  applyEdits(['touch c/d'], overlay.merged)
+  assert.equal(await reader.count(taken(watch.changes)), 1, 'its directory: nobody has seen the file yet')
+})

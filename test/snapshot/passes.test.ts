@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { test } from 'node:test'
+import { describeTree, differences } from '#lab/describe-tree.ts'
+import { assertReadable, listLayer } from '../support/layers.ts'
+import { OverlayMount } from './overlay-mount.ts'
+import { ReaderRun } from './reader-run.ts'
+
+/** What the base image has, so that there is something to hide and to replace. */
+const BASE = `
+mkdir -p dir/sub/deep other empty
+echo base > dir/file; echo base > dir/sub/file; echo deep > dir/sub/deep/file; echo base > other/file; echo top > top
+ln top hardlink; ln -s dir/file link; chmod 2755 other; chown 12:34 other/file`
+
+/** Each row is one history: its steps are shell scripts in the container's root, with a pass after each but the last, which the freeze takes. */
+const HISTORIES: readonly (readonly [name: string, ...steps: string[]])[] = [
+  ['nothing at all', 'true'],
+  ['a file is added, changed and removed', 'echo 1 > new', 'echo 22 > new', 'rm new'],
+  ['a base file is removed, made again, removed again', 'rm dir/file', 'echo again > dir/file', 'rm dir/file'],
+  ['a base directory is removed with all below it', 'rm -rf dir'],
+  ['a base directory is emptied and made again: opaque', 'rm -rf dir && mkdir dir && echo x > dir/mine'],
+  ['made again only after a pass has told its removal', 'rm -rf dir', 'mkdir dir', 'echo x > dir/mine'],
+  [
+    'opaque in one pass, filled in the next',
+    'rm -rf dir && mkdir dir',
+    'mkdir dir/sub && echo x > dir/sub/file',
+    'chmod 700 dir',
+  ],
+  ['an entry of an opaque directory is removed later', 'rm -rf dir && mkdir dir && echo x > dir/file', 'rm dir/file'],
+  [
+    'a directory becomes a file and a directory again',
+    'rm -rf dir && echo f > dir',
+    'rm dir && mkdir dir && echo x > dir/y',
+    'rm -rf dir',
+  ],
+  [
+    'a file becomes a directory and a file again',
+    'rm top && mkdir top && echo x > top/x',
+    'rm -rf top && echo file > top',
+  ],
+  [
+    'a new directory is replaced by another of the same name',
+    'mkdir n && echo 1 > n/old',
+    'rm -rf n && mkdir n && echo 2 > n/new',
+  ],
+  ['a new directory is moved over', 'mkdir n m && echo 1 > n/a && echo 2 > m/b', 'rm -rf n && mv m n', 'echo 3 > n/c'],
+  ['a tree of deletions, told by its topmost path', 'mkdir -p n/a/b/c && echo 1 > n/a/b/c/d', 'rm -rf n/a', 'rm -rf n'],
+  [
+    'hard links are added, changed and removed',
+    'echo 1 > a && ln a dir/b',
+    'echo 2 >> a',
+    'ln a c && rm a',
+    'echo 3 > c',
+  ],
+  [
+    'a link group over directories that come later in the tree',
+    'mkdir z && echo 1 > z/x && ln z/x aaa',
+    'echo 2 > z/x',
+  ],
+  ['links of a base file are split by copy-up', 'echo more >> top'],
+  [
+    'modes, owners and times alone',
+    'chmod 4711 top',
+    'chown 5:6 dir/file',
+    'touch -d @99 dir/sub/file',
+    'chmod 1777 empty',
+  ],
+  [
+    'attributes alone',
+    'setfattr -n user.a -v 1 dir/file',
+    'setfattr -n user.a -v 2 dir/file && setfattr -n user.d -v x dir',
+  ],
+  ['the same size with the time set back', 'echo one > f && touch -d @50 f', 'echo two > f && touch -d @50 f'],
+  ['symlinks change their target', 'ln -s a s && ln -sfn top link', 'ln -sfn b s', 'rm s link && mkdir s'],
+  ['pipes and devices', 'mkfifo p && mknod c c 1 3 && mknod b b 7 0', 'rm p && echo x > p'],
+  ['a file is moved between directories and passes', 'echo 1 > dir/m', 'mv dir/m other/m', 'mv other/m m'],
+  [
+    'a new file takes the name of a deleted base directory',
+    'rm -rf dir/sub',
+    'echo x > dir/sub',
+    'rm dir/sub && mkdir dir/sub',
+  ],
+  [
+    'many entries in one directory, some of them leave',
+    'for i in $(seq 300); do echo $i > dir/f$i; done',
+    'rm dir/f1*',
+    'echo x > dir/f1',
+  ],
+]
+
+/** As if sync and barrier had been long after the last change: all that is read is trusted. */
+const TRUSTED = Date.now() * 1000 + 3600e6
+
+for (const [name, ...steps] of HISTORIES) {
+  test(`after passes and a freeze the image is the container: ${name}`, async () => {
+    using overlay = new OverlayMount((lower) => run(BASE, lower))
+    await using reader = await ReaderRun.open(overlay.upper)
+    for (const step of steps.slice(0, -1)) {
+      run(step, overlay.merged)
+      await reader.pass()
+    }
+    run(steps.at(-1) ?? '', overlay.merged)
+    const kept = await reader.keep()
+    assert.deepEqual([kept.isWithinBudget, kept.isOneState], [true, true])
+    await reader.pack()
+    assertReadable(reader.layers)
+    const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+    assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+  })
+}
+
+test('layers that are closed early have their own ancestors, and together are the container', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run('mkdir -p sec/in && chmod 1770 sec/in && chmod 700 sec && chown 1234 sec', overlay.merged)
+  run(
+    'for i in $(seq 40); do head -c 30000 /dev/urandom > sec/in/$i; head -c 9000 /dev/urandom > dir/$i; done; ln sec/in/1 dir/zz',
+    overlay.merged,
+  )
+  await using reader = await ReaderRun.open(overlay.upper, { layerBytes: 100_000 })
+  await reader.pass()
+  assert.ok(reader.layers.length > 8, `${reader.layers.length} layers`)
+  assertReadable(reader.layers)
+  for (const layer of reader.layers) {
+    const names = listLayer(layer).map(({ name }) => name)
+    if (names.some((name) => name.startsWith('sec/in/'))) assert.ok(names.includes('sec/'))
+  }
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
+test('the same tree gives the same layers, whatever the number of workers', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(
+    'for i in $(seq 60); do head -c 700000 /dev/urandom > dir/$i; done; rm -rf other; ln dir/1 dir/2x',
+    overlay.merged,
+  )
+  const layersOf = async (workers: number) => {
+    await using reader = await ReaderRun.open(overlay.upper, { workers })
+    await reader.pass()
+    return reader.layers
+  }
+  const one = await layersOf(1)
+  for (const workers of [2, 5])
+    assert.ok(Buffer.concat(await layersOf(workers)).equals(Buffer.concat(one)), `${workers} workers`)
+})
+
+test('what the budget does not allow is left for the next pass', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.pass()
+  run('head -c 100000 /dev/urandom > big; rm dir/file', overlay.merged)
+  const refused = await reader.keep({ budgetBytes: 50_000 })
+  assert.deepEqual([refused.isWithinBudget, refused.bytes], [false, 100_000])
+  await reader.pass(TRUSTED)
+  assert.equal((await reader.keep()).files, 0)
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
+function run(script: string, cwd: string): void {
+  execFileSync('/bin/sh', ['-ec', script], { cwd })
+}
