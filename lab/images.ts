@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, readFileSync, rmSync, mkdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { basename } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { pack, type Header, type Pack } from 'tar-stream'
 import { AppError } from '#base/errors.ts'
@@ -9,7 +10,8 @@ import { runProgram } from '#base/process.ts'
 import { debootstrap, makeOnce } from '#lab/debian-root.ts'
 import type { Engine } from '#lab/engine.ts'
 import { ensurePackages } from '#lab/packages.ts'
-import { LAB_CACHE, mustRun } from '#lab/workspace.ts'
+import { withLock } from '#lab/lock.ts'
+import { LAB_CACHE, LAB_LOCKS, mustRun } from '#lab/workspace.ts'
 
 const MTIME = new Date('2024-02-29T12:34:56Z')
 const PATH_LINE = 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -31,8 +33,19 @@ export async function busyboxImage(engine: Engine, options: BusyboxOptions = {})
   const busybox = readFileSync(await busyboxBinary())
   const tag = createHash('sha256').update(busybox).update(unique).digest('hex').slice(0, 12)
   const name = `tintype-lab/busybox:${tag}`
+  return await makeImage(engine, name, () => importTar(engine, busyboxTar(busybox, unique), name))
+}
+
+/**
+ * Have an image made where the engine has none of that name; returns the name. An import is another image each time, so
+ * two at once would take the name from the one that a container has just been started from.
+ */
+async function makeImage(engine: Engine, name: string, make: () => Promise<void>): Promise<string> {
   if (await hasImage(engine, name)) return name
-  await importTar(engine, busyboxTar(busybox, unique), name)
+  const lock = `${LAB_LOCKS}/image-${basename(engine.directory)}-${name.replaceAll('/', '-')}`
+  await withLock(lock, async () => {
+    if (!(await hasImage(engine, name))) await make()
+  })
   return name
 }
 
@@ -97,9 +110,8 @@ function finished(tar: Pack): AsyncIterable<Uint8Array> {
 
 /** Debian with Python, `venv` included, made once by mmdebstrap and kept as a tar. Returns its name in the engine. */
 export async function debianImage(engine: Engine): Promise<string> {
-  if (!(await hasImage(engine, DEBIAN_IMAGE)))
-    await importTar(engine, createReadStream(await debianTar()), DEBIAN_IMAGE)
-  return DEBIAN_IMAGE
+  const make = async () => importTar(engine, createReadStream(await debianTar()), DEBIAN_IMAGE)
+  return await makeImage(engine, DEBIAN_IMAGE, make)
 }
 
 /** Where `debianTar` keeps what it makes. */
@@ -120,7 +132,16 @@ export async function debianTar(): Promise<string> {
 export async function multiLayerImage(engine: Engine, layers: number, options: BusyboxOptions = {}): Promise<string> {
   const base = await busyboxImage(engine, options)
   const name = `tintype-lab/layers-${layers}:${base.slice(base.indexOf(':') + 1)}`
-  if (await hasImage(engine, name)) return name
+  return await makeImage(engine, name, () => buildLayers(engine, { base, name, layers }))
+}
+
+interface LayersToBuild {
+  readonly base: string
+  readonly name: string
+  readonly layers: number
+}
+
+async function buildLayers(engine: Engine, { base, name, layers }: LayersToBuild): Promise<void> {
   const context = pack()
   const lines = [`FROM ${base}`]
   for (let number = 1; number < layers; number++) {
@@ -130,7 +151,6 @@ export async function multiLayerImage(engine: Engine, layers: number, options: B
   }
   context.entry({ name: 'Dockerfile' }, lines.join('\n'))
   await dockerFrom(engine, ['build', '--quiet', '--tag', name, '-'], finished(context))
-  return name
 }
 
 export async function hasImage(engine: Engine, name: string): Promise<boolean> {

@@ -111,7 +111,7 @@ async function run(workspace: Workspace, env: NodeJS.ProcessEnv): Promise<Runnin
   const daemon = await startDaemon(workspace, {
     name: 'server',
     program: process.execPath,
-    args: [`${process.cwd()}/src/main.ts`, 'serve'],
+    args: ['--max-semi-space-size=32', `${process.cwd()}/src/main.ts`, 'serve'], // as bin/tintype starts it
     env,
     isReady: (log) => {
       said = log.slice(logStart)

@@ -36,6 +36,16 @@ for (const name of testedEngines()) {
     await using container = await startContainer(engine, reference)
     assert.equal(await container.exec(['cat', '/layers/last']), '3')
   })
+
+  test(`${name}: those who ask at once for an image get one`, { skip: whyNoEngine(name) }, async () => {
+    await using engine = await labEngine(name)
+    const unique = `at once ${process.pid}`
+    const ask = async () => engine.docker(['inspect', '--format', '{{.Id}}', await busyboxImage(engine, { unique })])
+    const ids = await Promise.all([ask(), ask(), ask()])
+    assert.equal(new Set(ids).size, 1)
+    assert.equal(await ask(), ids[0])
+    await engine.docker(['rmi', ids[0]!])
+  })
 }
 
 test('an engine of our own is gone without a trace when it is stopped', async () => {
