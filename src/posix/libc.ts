@@ -31,10 +31,14 @@ const native = {
   fgetxattr: bind<[number, Pointer, Pointer, number]>('long fgetxattr(int, void*, void*, size_t)'),
   fsetxattr: bind<[number, Pointer, Pointer, number, number]>('int fsetxattr(int, void*, void*, size_t, int)'),
   syncFileRange: bind<[number, number, number, number]>('int sync_file_range(int, long, long, unsigned int)'),
+  posixFadvise: bind<[number, number, number, number]>('int posix_fadvise(int, long, long, int)'),
   fallocate: bind<[number, number, number, number]>('int fallocate(int, int, long, long)'),
   flock: bind<[number, number]>('int flock(int, int)'),
   chroot: bind<[Pointer]>('int chroot(void*)'),
   lseek: bind<[number, number, number]>('long lseek(int, long, int)'),
+  timerfdCreate: bind<[number, number]>('int timerfd_create(int, int)'),
+  timerfdSettime: bind<[number, number, Pointer, Pointer]>('int timerfd_settime(int, int, void*, void*)'),
+  read: bind<[number, Pointer, number]>('long read(int, void*, size_t)'),
   mmap: bind<[Pointer, number, number, number, number, number]>('long mmap(void*, size_t, int, int, int, long)'),
   munmap: bind<[Pointer, number]>('int munmap(void*, size_t)'),
 }
@@ -159,6 +163,13 @@ export function startWriteback(descriptor: number): number {
   return checked(native.syncFileRange(descriptor, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE))
 }
 
+const POSIX_FADV_WILLNEED = 3
+
+/** Have `length` bytes of a file fetched into the page cache without waiting for them (posix_fadvise(2)). Advice: it does not fail. */
+export function willNeed(descriptor: number, position: number, length: number): void {
+  native.posixFadvise(descriptor, position, length, POSIX_FADV_WILLNEED)
+}
+
 /** Reserve `length` bytes of a file from `position`. 0 or a negative errno (ENOSPC, EOPNOTSUPP). */
 export function reserve(descriptor: number, position: number, length: number): number {
   return checked(native.fallocate(descriptor, 0, position, length))
@@ -192,6 +203,34 @@ export function nextData(descriptor: number, position: number): number {
 /** Where the next hole of a sparse file begins at or after `position` (its end counts as one). */
 export function nextHole(descriptor: number, position: number): number {
   return checked(native.lseek(descriptor, position, SEEK_HOLE))
+}
+
+const CLOCK_REALTIME = 0
+const TFD_CLOEXEC_NONBLOCK = O_CLOEXEC | O_NONBLOCK
+const TFD_TIMER_ABSTIME = 1
+const TFD_TIMER_CANCEL_ON_SET = 2
+/** struct itimerspec: no interval; a time that does not come. */
+const NEVER = BigUint64Array.of(0n, 0n, 2n ** 33n, 0n)
+
+/**
+ * Notice from now on that somebody sets the wall clock, by however little and also when it is set right again: a timer of
+ * timerfd_create(2) that ends with it. A descriptor for `wasClockSet`, or a negative errno.
+ */
+export function watchClock(): number {
+  const descriptor = checked(native.timerfdCreate(CLOCK_REALTIME, TFD_CLOEXEC_NONBLOCK))
+  if (descriptor < 0) return descriptor
+  const flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET
+  const result = checked(native.timerfdSettime(descriptor, flags, NEVER, null))
+  if (result === 0) return descriptor
+  closeDescriptor(descriptor)
+  return result
+}
+
+const expirations = new Uint8Array(8)
+
+/** Whether the clock was set since `watchClock`, or since the last call that said so. */
+export function wasClockSet(descriptor: number): boolean {
+  return errnoName(checked(native.read(descriptor, expirations, expirations.byteLength))) === 'ECANCELED'
 }
 
 const PROT_READ_WRITE = 1 | 2

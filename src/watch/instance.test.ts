@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { counterFlaw, EVENTS, instanceFlaw, parseCounters, removeInstance, type CpuCounters } from './instance.ts'
+import {
+  counterFlaw,
+  EVENTS,
+  instanceFlaw,
+  parseCounters,
+  removeInstance,
+  type CpuCounters,
+  type Filters,
+} from './instance.ts'
 
 const STATS = `entries: 2
 overrun: 131652
@@ -52,6 +60,8 @@ for (const [why, cpus, lines, flaw] of COUNTED) {
 const home = mkdtempSync(join(tmpdir(), 'instance-'))
 after(() => rmSync(home, { recursive: true }))
 
+const FILTERS: Filters = { ctime_ns_xchg: 'dev == 52', inode_set_ctime_to_ts: 'dev == 52 && ctime_s >= 7' }
+
 /** The files of an instance that has counted four events, as the kernel shows them. */
 function fakeInstance(name: string): string {
   const instance = join(home, name)
@@ -62,14 +72,14 @@ function fakeInstance(name: string): string {
   put('tracing_on', '1\n')
   for (const event of EVENTS) {
     put(`events/timestamp/${event}/enable`, '1\n')
-    put(`events/timestamp/${event}/filter`, 'dev == 52\n')
+    put(`events/timestamp/${event}/filter`, `${FILTERS[event]}\n`)
   }
   put('per_cpu/cpu0/stats', STATS.replace('131652', '0').replace('overrun: 3', 'overrun: 0').replace(': 7', ': 0'))
   return instance
 }
 
 test('an instance in which nothing was touched has no flaw', () => {
-  assert.equal(instanceFlaw(fakeInstance('whole'), 4, 'dev == 52'), undefined)
+  assert.equal(instanceFlaw(fakeInstance('whole'), 4, FILTERS), undefined)
 })
 
 const TOUCHED: readonly [string, string, RegExp][] = [
@@ -78,6 +88,11 @@ const TOUCHED: readonly [string, string, RegExp][] = [
   ['events/timestamp/ctime_ns_xchg/enable', '0*\n', /^the event ctime_ns_xchg was switched off$/],
   ['events/timestamp/inode_set_ctime_to_ts/enable', '0\n', /^the event inode_set_ctime_to_ts was switched off$/],
   ['events/timestamp/inode_set_ctime_to_ts/filter', 'none\n', /^the filter of inode_set_ctime_to_ts was changed$/],
+  [
+    'events/timestamp/inode_set_ctime_to_ts/filter',
+    'dev == 52 && ctime_s >= 8\n',
+    /^the filter of inode_set_ctime_to_ts was changed$/,
+  ],
   ['events/timestamp/ctime_ns_xchg/filter', 'dev == 5\n', /^the filter of ctime_ns_xchg was changed$/],
   ['per_cpu/cpu0/stats', STATS, /^the trace overran by 131655 events$/],
 ]
@@ -85,12 +100,12 @@ for (const [index, [path, text, flaw]] of TOUCHED.entries()) {
   test(`${path} with ${JSON.stringify(text.slice(0, 10))} is a flaw`, () => {
     const instance = fakeInstance(String(index))
     writeFileSync(join(instance, path), text)
-    assert.match(instanceFlaw(instance, 4, 'dev == 52') ?? 'whole', flaw)
+    assert.match(instanceFlaw(instance, 4, FILTERS) ?? 'whole', flaw)
   })
 }
 
 test('an instance that is gone cannot be looked at', () => {
-  assert.throws(() => instanceFlaw(join(home, 'none'), 0, 'dev == 52'), { code: 'ENOENT' })
+  assert.throws(() => instanceFlaw(join(home, 'none'), 0, FILTERS), { code: 'ENOENT' })
 })
 
 test('to remove says whether it was there, and throws when it cannot', async () => {

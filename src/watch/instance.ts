@@ -8,19 +8,22 @@ export const EVENTS = ['ctime_ns_xchg', 'inode_set_ctime_to_ts'] as const
 
 const eventFile = (instance: string, event: string, file: string) => join(instance, 'events/timestamp', event, file)
 
+/** What lets an event pass, each its own. */
+export type Filters = Readonly<Record<(typeof EVENTS)[number], string>>
+
 export interface InstanceOptions {
-  readonly filter: string
+  readonly filters: Filters
   /** For each CPU. */
   readonly bufferKb: number
 }
 
-/** Make `instance`, a directory of our own under tracefs's `instances/`, and let the events of one device into it. Throws the system error. */
-export async function startInstance(instance: string, { filter, bufferKb }: InstanceOptions): Promise<void> {
+/** Make `instance`, a directory of our own under tracefs's `instances/`, and let the events that its filters let pass into it. Throws the system error. */
+export async function startInstance(instance: string, { filters, bufferKb }: InstanceOptions): Promise<void> {
   await mkdir(instance, 0o700)
   await writeFile(join(instance, 'buffer_size_kb'), String(bufferKb))
   // Without it a line begins with the name of the process, in which a container may put what it likes, line feeds too.
   await writeFile(join(instance, 'options/context-info'), '0')
-  for (const event of EVENTS) await writeFile(eventFile(instance, event, 'filter'), filter)
+  for (const event of EVENTS) await writeFile(eventFile(instance, event, 'filter'), filters[event])
   for (const event of EVENTS) await writeFile(eventFile(instance, event, 'enable'), '1')
 }
 
@@ -71,12 +74,12 @@ export function counterFlaw(cpus: readonly CpuCounters[], lines: number): string
  * Why what was read of `instance` may not be all: its counters, or a switch that somebody has turned since.
  * Synchronous and short: it is asked while a container is frozen. Throws the system error.
  */
-export function instanceFlaw(instance: string, lines: number, filter: string): string | undefined {
+export function instanceFlaw(instance: string, lines: number, filters: Filters): string | undefined {
   const read = (path: string) => readFileSync(path, 'latin1').trim()
   if (read(join(instance, 'tracing_on')) !== '1') return 'tracing was switched off'
   for (const event of EVENTS) {
     if (read(eventFile(instance, event, 'enable')) !== '1') return `the event ${event} was switched off`
-    if (read(eventFile(instance, event, 'filter')) !== filter) return `the filter of ${event} was changed`
+    if (read(eventFile(instance, event, 'filter')) !== filters[event]) return `the filter of ${event} was changed`
   }
   const cpus = readdirSync(join(instance, 'per_cpu'))
   const counters = cpus.map((cpu) => parseCounters(read(join(instance, 'per_cpu', cpu, 'stats'))))

@@ -1,9 +1,11 @@
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '#base/clock.ts'
 import { systemCode } from '#base/errors.ts'
+import { systemError, wasClockSet, watchClock } from '#posix/libc.ts'
 import { CtimeLog, type ChangedInode } from './ctime-log.ts'
 import { deviceFilter } from './device.ts'
-import { instanceFlaw, removeInstance, startInstance } from './instance.ts'
+import { instanceFlaw, removeInstance, startInstance, type Filters } from './instance.ts'
 import { recordWatch, type WatchRecord } from './record.ts'
 import { reasonOf, type Tracefs } from './tracefs.ts'
 
@@ -45,13 +47,30 @@ export async function startWatch({ tracefs, device, recordDirectory, bufferKb }:
   const kb = bufferKb ?? Math.min(BUFFER_KB, Math.floor(MOST_BUFFER_KB / cpus))
   const record = recordWatch(recordDirectory)
   const instance = join(tracefs.path, 'instances', record.instance)
-  const filter = deviceFilter(device)
+  const clock = watchClock()
+  if (clock < 0) throw systemError('timerfd_create', clock)
+  undo.defer(() => closeSync(clock))
+  const filters = filtersFrom(device, systemClock.wallMs())
   undo.defer(() => removeOrLeave(instance, record))
-  await startInstance(instance, { filter, bufferKb: kb })
+  await startInstance(instance, { filters, bufferKb: kb })
   const pipe = openSync(join(instance, 'trace_pipe'), constants.O_RDONLY | constants.O_NONBLOCK)
   undo.defer(() => closeSync(pipe))
   const mostLines = (cpus * kb * 1024) / EVENT_BYTES
-  return new TracefsWatch({ instance, filter, device, pipe, mostLines, undo: undo.move() })
+  return new TracefsWatch({ instance, filters, device, pipe, clock, mostLines, undo: undo.move() })
+}
+
+/** A file system may round a time down to its own ticks; the kernel's is some milliseconds late. */
+const TICK_SECONDS = 2
+
+/**
+ * Events of the device. An inode that is read from the disk makes one with the ctime that it has, and in a large container
+ * of which the kernel has forgotten most there are more of those than anybody can take: older ctimes than the watch do not
+ * pass. No change sets one, as long as nobody sets the clock.
+ */
+function filtersFrom(device: string, startMs: number): Filters {
+  const ofDevice = deviceFilter(device)
+  const sinceStart = `ctime_s >= ${Math.floor(startMs / 1000) - TICK_SECONDS}`
+  return { ctime_ns_xchg: ofDevice, inode_set_ctime_to_ts: `${ofDevice} && ${sinceStart}` }
 }
 
 /** What cannot be removed is no reason to fail: it stays on record, and the next start of Tintype sweeps it. */
@@ -67,9 +86,11 @@ async function removeOrLeave(instance: string, record: WatchRecord): Promise<voi
 
 interface WatchParts {
   readonly instance: string
-  readonly filter: string
+  readonly filters: Filters
   readonly device: string
   readonly pipe: number
+  /** Of `watchClock`. */
+  readonly clock: number
   /** As many events as the buffers of all CPUs can hold. */
   readonly mostLines: number
   /** Closes and removes what the watch is made of. */
@@ -112,9 +133,10 @@ export class TracefsWatch implements CtimeWatch {
   }
 
   #look(): string | undefined {
-    const { instance, filter } = this.#parts
+    const { instance, filters, clock } = this.#parts
+    if (wasClockSet(clock)) return 'the clock was set'
     try {
-      return instanceFlaw(instance, this.#log.lines, filter)
+      return instanceFlaw(instance, this.#log.lines, filters)
     } catch (error) {
       return `the trace cannot be looked at: ${reasonOf(error)}`
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import { openCtimeWatch } from '#watch/open.ts'
 
@@ -39,14 +39,34 @@ const stat = (file: string) => {
   return { inode: Number(ino), ctimeSec: Number(ctimeNs / 1_000_000_000n), ctimeNsec: Number(ctimeNs % 1_000_000_000n) }
 }
 
-test('an inode that is read from the disk is named with the ctime that it has: it compares as unchanged', async () => {
+/** As if a file had changed at that time, which no call can do. The disk has been mounted anew. */
+function setCtime(file: string, time: string): void {
   execFileSync('umount', [disk]) // the surest way to forget all inodes of one file system
+  execFileSync('debugfs', ['-w', '-R', `set_inode_field /${relative(disk, file)} ctime ${time}`, image], {
+    stdio: 'ignore',
+  })
   mount()
+}
+
+test('an inode that changed before the watch and is read from the disk is not named; its next change is', async () => {
+  const file = files[0]!
+  setCtime(file, '20200101000000')
   await using watch = await open()
-  const stats = files.map(stat)
-  const named = watch.drain()
+  const { inode, ctimeSec } = stat(file)
+  assert.equal(ctimeSec, Date.UTC(2020, 0) / 1000)
+  assert.equal(watch.drain().has(inode), false)
+  chmodSync(file, 0o600)
+  assert.equal(watch.drain().has(inode), true)
   assert.equal(watch.lost(), undefined)
-  assert.deepEqual(stats.map(({ inode }) => named.get(inode)), stats) // prettier-ignore
+})
+
+test('another is named with the ctime that it has: it compares as unchanged', async () => {
+  const file = files[1]!
+  setCtime(file, '20370101000000')
+  await using watch = await open()
+  const before = stat(file)
+  assert.deepEqual(watch.drain().get(before.inode), before)
+  assert.equal(watch.lost(), undefined)
 })
 
 test('what was read from the disk and changed afterwards has changed', async () => {

@@ -3,6 +3,7 @@ import type { FrameEvent, LayerEvent } from '#snapshot/protocol.ts'
 import type { KeptEntry } from './encode.ts'
 import type { EncodedReply } from './messages.ts'
 import type { Segment } from './plan.ts'
+import { LookAhead, type AheadSegment } from './read-ahead.ts'
 import type { WorkerThread } from './pool.ts'
 
 /** A worker always has one segment to go on with when it hands one over. */
@@ -13,6 +14,8 @@ const SLOTS_PER_WORKER = SEGMENTS_PER_WORKER + 1
 export interface EncodeLayersOptions {
   readonly workers: readonly WorkerThread[]
   readonly checksAfterRead: boolean
+  /** Whether what is read now comes from the disk. */
+  readonly isCold: () => boolean
   readonly kept?: ReadonlyMap<number, KeptEntry>
   readonly emit: (event: FrameEvent | LayerEvent) => void
   readonly onEncoded: (reply: EncodedReply) => void
@@ -26,14 +29,15 @@ export async function encodeLayers(segments: Iterator<Segment>, options: EncodeL
   const lanes = options.workers.map((worker) => new Lane(worker))
   const queue: Encoding[] = []
   const hasher = new LayerHasher(options)
+  const lookAhead = new LookAhead(segments, options.isCold)
   let isExhausted = false
   for (;;) {
     while (!isExhausted) {
       const lane = lanes.find((candidate) => candidate.isFree)
       if (!lane) break
-      const next = segments.next()
-      if (next.done) isExhausted = true
-      else queue.push(lane.encode(next.value, options))
+      const next = lookAhead.next()
+      if (next) queue.push(lane.encode(next, options))
+      else isExhausted = true
     }
     const first = queue.shift()
     if (!first) return
@@ -65,12 +69,12 @@ class Lane {
     return this.#inFlight < SEGMENTS_PER_WORKER && this.#freeSlots.length > 0
   }
 
-  encode(segment: Segment, { checksAfterRead, kept }: EncodeLayersOptions): Encoding {
+  encode({ segment, ahead }: AheadSegment, { checksAfterRead, kept }: EncodeLayersOptions): Encoding {
     const slot = this.#freeSlots.pop() ?? 0
     this.#inFlight++
     const { ops, isLast } = segment
     const extra = kept ? { kept: keptOf(ops, kept) } : {}
-    const reply = this.#worker.ask({ type: 'encode', slot, ops, isLast, checksAfterRead, ...extra }, 'encoded')
+    const reply = this.#worker.ask({ type: 'encode', slot, ops, isLast, checksAfterRead, ahead, ...extra }, 'encoded')
     const settled = () => void this.#inFlight--
     reply.then(settled, settled)
     return { segment, reply, release: () => this.#freeSlots.push(slot) }

@@ -31,6 +31,8 @@ export type WorkerRequest =
       readonly ops: Float64Array
       readonly isLast: boolean
       readonly checksAfterRead: boolean
+      /** Ops of later segments: their files are fetched from the disk meanwhile. */
+      readonly ahead: readonly Float64Array[]
       readonly kept?: ReadonlyMap<number, KeptEntry>
     }
   | { readonly type: 'copy'; readonly items: readonly TailItem[] }

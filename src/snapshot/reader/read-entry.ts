@@ -70,8 +70,13 @@ export class EntryOpener {
 
   /** A regular file opened for reading, to be closed by the caller; negative when another entry is there by now. */
   openFile(row: number): number {
+    return this.#verified(this.openUnverified(row), row)
+  }
+
+  /** As `openFile`, but whatever has that name by now: for who does not take anything from it. */
+  openUnverified(row: number): number {
     const directory = this.directory(this.#rows.parent(row))
-    return directory < 0 ? directory : this.#verified(openFileAt(directory, this.#nameAddress(row)), row)
+    return directory < 0 ? directory : openFileAt(directory, this.#nameAddress(row))
   }
 
   /** The target of a symlink; undefined when another entry is there by now. */

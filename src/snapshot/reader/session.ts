@@ -11,6 +11,7 @@ import { countNamed, markNamed } from './named-rows.ts'
 import { planLayers } from './plan.ts'
 import type { WorkerThread } from './pool.ts'
 import { summarize, skippedEntries, unusedExclusions } from './preview.ts'
+import { DiskReads } from './read-ahead.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import { sawOneState, settle, type HardlinkGroups } from './settle.ts'
 import { fileSync } from './sync-file.ts'
@@ -61,6 +62,7 @@ export class ReaderSession {
   readonly #leftOut = new NamedPaths()
   #unmappedIds = 0
   readonly #metExclusions = new Set<string>()
+  readonly #diskReads = new DiskReads()
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -165,6 +167,7 @@ export class ReaderSession {
     await encodeLayers(plan, {
       workers,
       checksAfterRead: options.checksAfterRead,
+      isCold: () => options.kept === undefined && this.#diskReads.isCold(),
       ...(options.kept && { kept: options.kept }),
       emit: (event) => {
         if (event.event === 'layer') this.#nextLayer = event.layer + 1

@@ -10,6 +10,7 @@ import { SegmentEncoder } from './encode.ts'
 import { proveJail, sealModules } from './jail.ts'
 import type { WorkerInit, WorkerReply, WorkerRequest } from './messages.ts'
 import { SEGMENT_BYTES } from './plan.ts'
+import { FileFetcher } from './read-ahead.ts'
 import { Rows } from './rows.ts'
 import { Walker } from './walk.ts'
 import { WorkQueue } from './work-queue.ts'
@@ -31,6 +32,7 @@ const options = {
   tailDescriptor: TAIL_DESCRIPTOR,
 }
 const encoder = new SegmentEncoder(rows, options)
+const fetcher = new FileFetcher(rows)
 const slots: Uint8Array[] = []
 
 async function answer(request: WorkerRequest): Promise<WorkerReply> {
@@ -49,6 +51,7 @@ async function answer(request: WorkerRequest): Promise<WorkerReply> {
 }
 
 function encode(request: Extract<WorkerRequest, { type: 'encode' }>): WorkerReply {
+  for (const ops of request.ahead) fetcher.fetch(ops)
   const slot = slots[request.slot] ?? new Uint8Array(new SharedArrayBuffer(SLOT_BYTES))
   const { buffer, length, torn, absent, leftOut, unmappedIds } = encoder.encode(request, slot)
   slots[request.slot] = buffer
