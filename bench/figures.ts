@@ -33,6 +33,7 @@ export const FREEZE_LIMITS = {
 function figuresFor(engine: EngineName): readonly Figure[] {
   const pushed = { name: 'full snapshot, default codec, pushed', of: 'pushedMs', unit: 's' } as const
   const second = { name: 'second snapshot, 100 files of 10 MB changed', of: 'deltaMs', unit: 's' } as const
+  const walked = { ...second, name: `${second.name}, by walk`, of: 'deltaWalkMs' } as const
   const limit = (kind: Limit['kind'], number: number, aim?: number) => ({
     limit: { kind, number, ...(aim !== undefined && { aim }) },
   })
@@ -47,6 +48,8 @@ function figuresFor(engine: EngineName): readonly Figure[] {
     { ...pushed, to: 'podmanMs' },
     { ...second, to: 'commitMs', ...limit('faster', 60) },
     { ...second, to: 'deltaFindMs', ...limit('ratio', 4, 2.5) },
+    { ...walked, to: 'commitMs', ...limit('faster', 60) },
+    { ...walked, to: 'deltaFindMs', ...limit('ratio', 4, 2.5) },
     frozen('its freeze seen inside, by walk', 'deltaWalkGapMs', walk),
     frozen('its freeze seen inside, by tracepoints', 'deltaTracepointsGapMs', tracepoints),
     frozen('freeze seen inside, 20 MB/s written, W, by walk', 'walkGapMs', walk),

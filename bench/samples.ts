@@ -12,6 +12,7 @@ const NAMES = [
   'coldMs',
   'coldTarMs',
   'deltaMs',
+  'deltaWalkMs',
   'deltaFindMs',
   'deltaWalkGapMs',
   'deltaTracepointsGapMs',

@@ -11,11 +11,9 @@ import { median, medianRatio } from '../../bench/statistics.ts'
 
 const FIGURES = [
   'full snapshot, default codec, pushed',
-  'full snapshot, default codec, pushed',
   'full snapshot to `oci:`',
   'full snapshot, zstd level 1, pushed',
   'full snapshot, cold cache, pushed',
-  'second snapshot, 100 files of 10 MB changed',
   'second snapshot, 100 files of 10 MB changed',
   'its freeze seen inside',
   'freeze seen inside, 20 MB/s written, W',
@@ -41,8 +39,8 @@ test('a hundredth of the reference work gives every row a number, in JSON and in
   const [{ engine, rows, samples, memory }] = engines
   assert.equal(engine, 'docker20')
   assert.deepEqual(
-    // By which of the two ways the changes were found is the machine's affair.
-    rows.map((row: Row) => row.figure.replace(/, by (walk|tracepoints)$/, '')),
+    // Whether there is more than one way to find the changes is the machine's affair.
+    [...new Set(rows.map((row: Row) => row.figure.replace(/, by (walk|tracepoints)$/, '')))],
     FIGURES,
   )
   for (const row of rows as readonly Row[]) {
