@@ -24,6 +24,8 @@ const BYTES_PER_FILE = 20_000
 const SLACK_BYTES = 4_000_000
 /** Every file has a time of its own, the same in each run. */
 const FIRST_MTIME_S = Date.UTC(2024, 0, 1) / 1000
+/** Among so many there are enough small ones for any mean. */
+const FEWEST_SOURCES = 1000
 const PAUSE_AFTER_FILES = 500
 
 export interface TreeOptions {
@@ -52,23 +54,20 @@ interface SourceFile {
  */
 export async function makeTree(directory: string, options: TreeOptions = {}): Promise<Tree> {
   const { files = REFERENCE_FILES, signal } = options
-  const sources = await pythonFiles()
-  // A small tree takes every n-th file, so that it has a share of everything.
-  const step = Math.max(1, Math.floor(sources.length / files))
+  const sources = thinned(await pythonFiles(), files)
   const made = new Set<string>()
   let count = 0
   let bytes = 0
   for (let turn = 0; count < files; turn++) {
-    const place = turn * step
-    const source = sources[place % sources.length]!
+    const source = sources[turn % sources.length]!
     const wanted = (count + 1) * BYTES_PER_FILE
     if (source.size > BYTES_PER_FILE && bytes + source.size > wanted + SLACK_BYTES) continue
     const body = [readFileSync(source.path)]
     // An installation of small files only: glue some, until the mean is right.
-    const glued = sources[(place + 1) % sources.length]!
+    const glued = sources[(turn + 1) % sources.length]!
     if (bytes + source.size + SLACK_BYTES < wanted) body.push(readFileSync(glued.path))
     body.push(Buffer.from(`\n# ${count}\n`))
-    const copy = `${directory}/python-${Math.floor(place / sources.length)}`
+    const copy = `${directory}/python-${Math.floor(turn / sources.length)}`
     writeFileAt(`${copy}/${source.name}`, body, { made, mtimeS: FIRST_MTIME_S + count, source })
     bytes += body.reduce((sum, part) => sum + part.length, 0)
     count++
@@ -76,6 +75,13 @@ export async function makeTree(directory: string, options: TreeOptions = {}): Pr
     throwIfAborted(signal)
   }
   return { files: count, bytes }
+}
+
+/** A small tree takes every n-th directory: it has a share of everything, and as many files in a directory as a large one. */
+function thinned(sources: readonly SourceFile[], files: number): readonly SourceFile[] {
+  const step = Math.max(1, Math.floor(sources.length / Math.max(files, FEWEST_SOURCES)))
+  const directories = Map.groupBy(sources, ({ path }) => path.slice(0, path.lastIndexOf('/')))
+  return [...directories.values()].filter((_, number) => number % step === 0).flat()
 }
 
 interface WriteOptions {

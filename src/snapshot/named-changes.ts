@@ -1,3 +1,4 @@
+import type { ChangedInode } from '#watch/ctime-log.ts'
 import type { CtimeWatch } from '#watch/watch.ts'
 import type { NamedInodes } from './protocol.ts'
 
@@ -23,14 +24,32 @@ export class NamedChanges {
 
   /** What was named since the last call; undefined when that may not be all, or is too much. Synchronous: the container is frozen. */
   take(): NamedInodes | undefined {
-    const named = this.#watch.drain()
+    const named = this.#drain()
+    if (this.#flaw === undefined && named.length > MOST_NAMED) this.#flaw = `${named.length} inodes changed at once`
+    return this.#flaw === undefined ? numbersOf(named) : undefined
+  }
+
+  /** The same while the container runs: any number is good, in as many messages as it takes, but at least one. */
+  takeInParts(): readonly NamedInodes[] | undefined {
+    const named = this.#drain()
+    if (this.#flaw !== undefined) return undefined
+    const parts = Math.max(1, Math.ceil(named.length / MOST_NAMED))
+    return Array.from({ length: parts }, (_, part) =>
+      numbersOf(named.slice(part * MOST_NAMED, (part + 1) * MOST_NAMED)),
+    )
+  }
+
+  #drain(): readonly ChangedInode[] {
+    const named = [...this.#watch.drain().values()]
     this.#watch.forget()
     this.#flaw ??= this.#watch.lost()
-    if (this.#flaw === undefined && named.size > MOST_NAMED) this.#flaw = `${named.size} inodes changed at once`
-    if (this.#flaw !== undefined) return undefined
-    const numbers: (number | null)[] = []
-    for (const { inode, ctimeSec, ctimeNsec } of named.values())
-      numbers.push(inode, Number.isNaN(ctimeSec) ? null : ctimeSec, ctimeNsec)
-    return numbers
+    return named
   }
+}
+
+function numbersOf(named: readonly ChangedInode[]): NamedInodes {
+  const numbers: (number | null)[] = []
+  for (const { inode, ctimeSec, ctimeNsec } of named)
+    numbers.push(inode, Number.isNaN(ctimeSec) ? null : ctimeSec, ctimeNsec)
+  return numbers
 }

@@ -437,13 +437,16 @@ function playedChanges(...named: (readonly (readonly [number, number, number])[]
 }
 
 const keeps = (world: World) => world.commands.filter((command) => command.command === 'keep')
+const looks = (world: World) => world.commands.filter((command) => command.command === 'look')
 
 test('a watched freeze looks at what was named, and asks whether the container stood still', async () => {
   const world = new World()
   const named = [[7, NaN, 5], [8, 3, 4]] as const // prettier-ignore
-  const watch = async () => playedChanges(named, [[9, NaN, 1]])
+  const before = [[5, NaN, 2]] as const
+  const watch = async () => playedChanges(before, named, [[9, NaN, 1]])
   const result = await runPasses(world.parts({ watch }))
-  assert.deepEqual(world.steps, ['quiet', 'barrier', 'live 0', 'quiet', 'quiet', 'freeze', 'keep 0', 'count', 'thaw', 'pack']) // prettier-ignore
+  assert.deepEqual(world.steps, ['quiet', 'barrier', 'live 0', 'quiet', 'look', 'quiet', 'freeze', 'keep 0', 'count', 'thaw', 'pack']) // prettier-ignore
+  assert.deepEqual(looks(world).map((look) => look.named), [[5, null, 2]]) // prettier-ignore
   assert.deepEqual(keeps(world).map((keep) => keep.named), [[7, null, 5, 8, 3, 4]]) // prettier-ignore
   assert.equal(result.freezeMethod, 'tracepoints')
 })
@@ -451,7 +454,7 @@ test('a watched freeze looks at what was named, and asks whether the container s
 test('a watched freeze in which nothing is named has nothing to ask', async () => {
   const world = new World()
   world.left = [{ bytes: 0 }]
-  await runPasses(world.parts({ isDelta: true, watch: async () => playedChanges([], []) }))
+  await runPasses(world.parts({ isDelta: true, watch: async () => playedChanges([], [], []) }))
   assert.deepEqual(world.steps.slice(-4), ['freeze', 'keep 0', 'thaw', 'pack'])
   assert.ok(!world.steps.includes('barrier'), 'a delta has read nothing that a write in flight could spoil')
 })
@@ -459,7 +462,7 @@ test('a watched freeze in which nothing is named has nothing to ask', async () =
 test('what changes in a watched freeze makes it void, and the next one is watched again', async () => {
   const world = new World()
   world.changedFrozen = 1
-  const watch = async () => playedChanges([], [[9, NaN, 1]], [], [])
+  const watch = async () => playedChanges([], [], [[9, NaN, 1]], [], [])
   const result = await runPasses(world.parts({ watch }))
   assert.equal(keeps(world).length, 2)
   assert.equal(result.freezeMethod, 'tracepoints')
@@ -467,7 +470,8 @@ test('what changes in a watched freeze makes it void, and the next one is watche
 
 for (const [why, watch] of [
   ['before the freeze', () => playedChanges()],
-  ['in the freeze', () => playedChanges([])],
+  ['at the freeze', () => playedChanges([])],
+  ['in the freeze', () => playedChanges([], [])],
 ] as const)
   test(`a watch that lost something ${why} is not asked any more: the freeze walks`, async () => {
     const world = new World()
@@ -476,11 +480,19 @@ for (const [why, watch] of [
     assert.equal(result.freezeMethod, 'walk')
   })
 
+const MANY = Array.from({ length: 50_001 }, (_, inode) => [inode, NaN, 0] as const)
+
 test('more than a line can carry is walked for', async () => {
   const world = new World()
-  const many = Array.from({ length: 50_001 }, (_, inode) => [inode, NaN, 0] as const)
-  const changes = playedChanges(many)
+  const changes = playedChanges([], MANY)
   const result = await runPasses(world.parts({ watch: async () => changes }))
   assert.equal(result.freezeMethod, 'walk')
   assert.equal(changes.flaw, '50001 inodes changed at once')
+})
+
+test('before the freeze as much is looked at in two parts', async () => {
+  const world = new World()
+  const result = await runPasses(world.parts({ watch: async () => playedChanges(MANY, [], []) }))
+  assert.deepEqual(looks(world).map((look) => look.named?.length), [150_000, 3]) // prettier-ignore
+  assert.equal(result.freezeMethod, 'tracepoints')
 })

@@ -148,7 +148,7 @@ class Passes {
 
   /** Wait for what must have ended before the freeze; when that took long, take what has changed meanwhile. Then rehearse. */
   async #whenReady(freezer: ContainerFreezer): Promise<void> {
-    const { clock, alongside, reader, quietUploads } = this.#parts
+    const { clock, alongside, quietUploads } = this.#parts
     const startMs = clock.monotonicMs()
     await alongside()
     if (clock.monotonicMs() - startMs >= SHORT_PASS_MS) {
@@ -156,7 +156,16 @@ class Passes {
       await this.#livePass(false)
     }
     await quietUploads()
-    if (!this.#changes) await reader.run({ command: 'rehearse' }, 'rehearsed')
+    await this.#rehearse()
+  }
+
+  /** Do once what the frozen pass will do: its code is compiled by then, and what has been named so far is out of its way. */
+  async #rehearse(): Promise<void> {
+    const { reader } = this.#parts
+    const parts = this.#changes?.takeInParts()
+    if (!parts) await reader.run({ command: 'rehearse' }, 'rehearsed')
+    const trustsNothing = this.#clock.wasSetBack()
+    for (const named of parts ?? []) await reader.run({ command: 'look', named, trustsNothing }, 'looked')
   }
 
   /** Its failure is seen by whoever waits for it before the freeze. */

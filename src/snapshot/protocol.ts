@@ -77,7 +77,12 @@ export type ReaderCommand =
   /** Count the inodes of the container among these: what changed in a freeze. */
   | { readonly command: 'count'; readonly named: NamedInodes }
   /** Compare, and say what the next pass would take. What is found to have changed stays marked for it. */
-  | { readonly command: 'look' }
+  | {
+      readonly command: 'look'
+      /** Both as in `keep`. */
+      readonly trustsNothing?: boolean
+      readonly named?: NamedInodes
+    }
   /** Compare a few times, as the frozen pass will: so that its code is compiled and its metadata cached when it counts. */
   | { readonly command: 'rehearse' }
   /** Put what was kept into a layer; `readMicros` as it was kept with. */

@@ -37,6 +37,7 @@ interface WalkMode {
 }
 
 type PassCommand = Extract<ReaderCommand, { command: 'pass' }>
+type LookCommand = Extract<ReaderCommand, { command: 'look' }>
 type PackCommand = Extract<ReaderCommand, { command: 'pack' }>
 type KeepCommand = Extract<ReaderCommand, { command: 'keep' }>
 
@@ -82,7 +83,7 @@ export class ReaderSession {
       case 'keep':
         return this.#keep(command)
       case 'look':
-        return this.#look()
+        return this.#look(command)
       case 'rehearse':
         return this.#rehearse()
       case 'pack':
@@ -192,8 +193,8 @@ export class ReaderSession {
     if (this.#passes === 1) for (const row of absent) rows.unmark(row, FLAG.emitted)
   }
 
-  async #look(): Promise<void> {
-    await this.#walk(0, {})
+  async #look({ trustsNothing = false, named }: LookCommand): Promise<void> {
+    await this.#walk(0, { trustsNothing, named })
     this.#parts.emit({ event: 'looked', ...changedTotals(this.#parts.rows, this.#groups) })
   }
 
