@@ -20,8 +20,8 @@ export interface ListedEntry {
 }
 
 /**
- * The entries of an open directory without `.` and `..`, sorted by the bytes of their names; none when it has been removed
- * since it was opened, or is no directory after all. Throws `reader_failed`.
+ * The entries of an open directory without `.` and `..`, in no order; none when it has been removed since it was opened, or
+ * is no directory after all. Throws `reader_failed`.
  */
 export function listDirectory(descriptor: number): readonly ListedEntry[] {
   const entries: ListedEntry[] = []
@@ -29,7 +29,7 @@ export function listDirectory(descriptor: number): readonly ListedEntry[] {
     const filled = readDirectory(descriptor, buffer)
     if (filled < 0 && !GONE.includes(errnoName(filled)))
       throw new AppError('reader_failed', `A directory cannot be listed: ${errnoName(filled)}.`)
-    if (filled <= 0) return entries.sort(byName)
+    if (filled <= 0) return entries
     for (let at = 0; at < filled; at += buffer.readUInt16LE(at + RECLEN_AT)) {
       const name = buffer.toString('latin1', at + NAME_AT, buffer.indexOf(0, at + NAME_AT))
       if (name === '.' || name === '..') continue
@@ -38,9 +38,4 @@ export function listDirectory(descriptor: number): readonly ListedEntry[] {
       entries.push({ name, inode, isDirectory: type === DT_UNKNOWN ? undefined : type === DT_DIR })
     }
   }
-}
-
-// Chars are bytes here, so the order of strings is the order of bytes.
-function byName(a: ListedEntry, b: ListedEntry): number {
-  return a.name < b.name ? -1 : 1
 }

@@ -103,7 +103,9 @@ export class Walker {
   #list(directory: number, descriptor: number, path: string): void {
     const marks = overlayMarks(descriptor, path, this.#options.overlayPrefix)
     if (marks.isOpaque) this.#rows.mark(directory, FLAG.opaque | FLAG.opaqueNow)
-    const names = listDirectory(descriptor).map(({ name }) => name)
+    const names = listDirectory(descriptor)
+      .map(({ name }) => name)
+      .sort() // by bytes: a char is one
     const [first, count] = this.#append(directory, descriptor, { path, marks, names })
     this.#rows.setChildren(directory, first, count)
     this.#rows.setReadMicros(directory, this.#options.readMicros)
