@@ -46,27 +46,25 @@ for (const name of testedEngines())
     })
 
     test('a stopped container is saved as it lies on disk, or refused with the remedy', async () => {
-      const stopped = `${bench.boxName}-stopped`
-      const image = await busyboxImage(engine)
-      await engine.docker(['run', '--name', stopped, '--network', 'none', image, 'sh', '-c', 'echo kept > /root/kept'])
-      try {
-        const target = bench.freshTarget()
-        if (name === 'docker28') {
-          const says = new RegExp(`${stopped} is exited, .*: start it, then try again`)
-          await bench.refuses(['snapshot', stopped, target], { exitCode: 5, code: 'container_not_running', says })
-          return
-        }
-        const { code, out, err } = await bench.run(['snapshot', stopped, target, '--json', '--quiet'])
-        assert.deepEqual([code, err], [0, ''])
-        const { warnings, freezeMethod, files } = JSON.parse(out)
-        assert.deepEqual(warnings, ['The container is stopped: it was saved as it lies on disk.'])
-        assert.deepEqual([freezeMethod, files > 0], ['none', true])
-      } finally {
-        await engine.docker(['rm', stopped])
+      await using box = await startContainer(engine, await busyboxImage(engine))
+      await box.exec(['sh', '-c', 'echo kept > /root/kept'])
+      await engine.docker(['stop', '--time', '0', box.id])
+      const target = bench.freshTarget()
+      if (name === 'docker28') {
+        const says = /is exited, .*: start it, then try again/
+        await bench.refuses(['snapshot', box.id, target], { exitCode: 5, code: 'container_not_running', says })
+        return
       }
+      const { code, out, err } = await bench.run(['snapshot', box.id, target, '--json', '--quiet'])
+      assert.deepEqual([code, err], [0, ''])
+      const { warnings, freezeMethod, files } = JSON.parse(out)
+      // Podman names its image by a digest in Docker Hub, where it is not: that is a warning, too.
+      assert.ok(warnings.includes('The container is stopped: it was saved as it lies on disk.'), warnings.join())
+      assert.deepEqual([freezeMethod, files > 0], ['none', true])
     })
 
-    test('a base image that neither a registry nor the engine has', async () => {
+    const whyNot = name === 'podman' && 'Podman removes containers together with an image that is removed by force'
+    test('a base image that neither a registry nor the engine has', { skip: whyNot }, async () => {
       const image = await busyboxImage(engine, { unique: `removed by force, ${bench.boxName}` })
       await using box = await startContainer(engine, image)
       const id = await engine.docker(['inspect', '--format', '{{.Image}}', box.id])
