@@ -9,7 +9,7 @@ import { AppError } from '#base/errors.ts'
 import { runProgram } from '#base/process.ts'
 import { debootstrap, makeOnce } from '#lab/debian-root.ts'
 import type { Engine } from '#lab/engine.ts'
-import { ensurePackages } from '#lab/packages.ts'
+import { ensurePackages, withApt } from '#lab/packages.ts'
 import { withLock } from '#lab/lock.ts'
 import { LAB_CACHE, LAB_LOCKS, mustRun } from '#lab/workspace.ts'
 
@@ -55,11 +55,12 @@ async function busyboxBinary(): Promise<string> {
     const directory = `${temporary}-package`
     rmSync(directory, { recursive: true, force: true })
     mkdirSync(directory, { recursive: true })
-    const download = () => runProgram('apt-get', ['-qq', 'download', 'busybox-static'], { cwd: directory })
-    if ((await download()).exitCode !== 0) {
+    const download = ['-qq', 'download', 'busybox-static']
+    await withApt(async () => {
+      if ((await runProgram('apt-get', download, { cwd: directory })).exitCode === 0) return
       await mustRun('apt-get', ['-qq', 'update'])
-      await mustRun('apt-get', ['-qq', 'download', 'busybox-static'], { cwd: directory })
-    }
+      await mustRun('apt-get', download, { cwd: directory })
+    })
     await mustRun('sh', ['-c', 'dpkg-deb -x *.deb out'], { cwd: directory })
     await mustRun('cp', [`${directory}/out/bin/busybox`, temporary])
     rmSync(directory, { recursive: true })

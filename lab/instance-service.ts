@@ -28,7 +28,7 @@ export interface TestInstances {
   readonly store: TestStore
   readonly saves: string[]
   readonly logged: string[]
-  /** The instance once it is as `test` says; fails after ten seconds. */
+  /** The instance once it is as `test` says; fails after a minute. */
   until(instanceId: string, test: (record: InstanceRecord | undefined) => boolean): Promise<InstanceRecord | undefined>
   /** Made, and running. */
   running(draft?: Partial<NewInstanceDraft>): Promise<string>
@@ -60,11 +60,11 @@ export function openTestInstances(
     datasetPaths: [],
     owner: `server-${++servers}`,
     ...options.parts,
-    times: { ...TIMES, leaseMs: 60_000, savingMs: 200, ...options.parts?.times },
+    times: { ...TIMES, leaseMs: 60_000, savingMs: 60_000, ...options.parts?.times },
   })
   instances.start()
   const until: TestInstances['until'] = async (instanceId, test) => {
-    const deadline = performance.now() + 10_000
+    const deadline = performance.now() + 60_000
     for (;;) {
       const record = await store.instances.find(instanceId)
       if (test(record)) return record

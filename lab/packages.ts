@@ -25,10 +25,15 @@ export async function missingPackages(names: readonly string[]): Promise<readonl
  */
 export async function ensurePackages(names: readonly string[]): Promise<void> {
   if ((await missingPackages(names)).length === 0) return
-  await withLock(`${LAB_LOCKS}/apt`, async () => {
+  await withApt(async () => {
     const missing = await missingPackages(names) // another process may have been quicker
     if (missing.length > 0) await install(missing)
   })
+}
+
+/** Work with apt while no other process of ours does: apt waits for dpkg's lock, and not for that of its lists. */
+export async function withApt(work: () => Promise<void>): Promise<void> {
+  await withLock(`${LAB_LOCKS}/apt`, work)
 }
 
 async function install(names: readonly string[]): Promise<void> {

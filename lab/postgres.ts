@@ -1,16 +1,17 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { AppError } from '#base/errors.ts'
 import { runProgram } from '#base/process.ts'
 import type { Database } from '#config/values.ts'
 import { withLock } from '#lab/lock.ts'
 import { ensurePackages } from '#lab/packages.ts'
+import { steadyPort } from '#lab/port.ts'
 import {
   clearWorkspace,
   LAB_CACHE,
   LAB_LOCKS,
   mustRun,
   openWorkspace,
+  signalProcess,
   startDaemon,
   startTimeOf,
   stopDaemon,
@@ -55,7 +56,7 @@ export async function startPostgres(): Promise<PostgresCluster> {
   mkdirSync(data)
   await mustRun('mount', ['-t', 'tmpfs', '-o', `size=${DATA_MIB}m,mode=0711`, 'tintype-lab', data])
   await mustRun('cp', ['-a', template, `${data}/cluster`])
-  const port = await freePort()
+  const port = await steadyPort()
   const server = ['-h', '127.0.0.1', '-p', `${port}`, '-U', 'postgres']
   const isReady = async () => (await runProgram(`${BIN}/pg_isready`, [...server, '-q'])).exitCode === 0
   const start = async () => {
@@ -68,7 +69,7 @@ export async function startPostgres(): Promise<PostgresCluster> {
   let databases = 0
   // SIGQUIT is PostgreSQL's "immediate": its children end, nothing is written.
   const kill = async () => {
-    if (startTimeOf(daemon.pid) === daemon.startTime) process.kill(daemon.pid, 'SIGQUIT')
+    if (startTimeOf(daemon.pid) === daemon.startTime) signalProcess(daemon.pid, 'SIGQUIT')
     await stopDaemon(daemon)
   }
   const stop = async () => {
@@ -110,14 +111,4 @@ async function makeTemplate(): Promise<string> {
     renameSync(making, template)
     return template
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  const { promise, resolve } = Promise.withResolvers<number>()
-  server.once('listening', () => {
-    const { port } = server.address() as AddressInfo
-    server.close(() => resolve(port))
-  })
-  return await promise
 }

@@ -4,6 +4,7 @@ import { request as httpsRequest } from 'node:https'
 import { AppError } from '#base/errors.ts'
 import { goBinary } from '#lab/go.ts'
 import { ensurePackages } from '#lab/packages.ts'
+import { steadyPort } from '#lab/port.ts'
 import { clearWorkspace, mustRun, openWorkspace, startDaemon, stopDaemon, type Workspace } from '#lab/workspace.ts'
 
 export interface RegistryOptions {
@@ -22,7 +23,7 @@ export interface RegistryOptions {
   readonly hasBlobCache?: boolean
   /** Whether it deletes manifests and blobs when asked to. Default true. */
   readonly canDelete?: boolean
-  /** A port that was seen free; by default the kernel gives one. */
+  /** A port that was seen free; by default one that nobody is given while it is away. */
   readonly port?: number
   /** For a registry that outlives this process. */
   readonly workspace?: Workspace
@@ -60,7 +61,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Dist
     const args = ['serve', configPath]
     return await startListening(workspace, { program: 'docker-registry', args, isTls: options.tls !== undefined })
   }
-  let running = await start(options.port ?? 0)
+  let running = await start(options.port ?? (await steadyPort()))
   const host = running.host
   const stop = () => clearWorkspace(workspace)
   const halt = () => stopDaemon(running.daemon)
@@ -141,7 +142,7 @@ interface Listening {
   readonly isTls: boolean
 }
 
-/** Both registries listen on port 0 and log the port that the kernel gave: no port is guessed, none is lost to another. */
+/** Both registries log the port on which they listen. */
 async function startListening(workspace: Workspace, { program, args, isTls }: Listening) {
   let host = ''
   const logStart = startOfLog(`${workspace.directory}/registry.log`)

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os'
 import { runProgram } from '#base/process.ts'
 import type { Database } from '#config/values.ts'
 import { removeContainers, type Engine } from '#lab/engine.ts'
+import { steadyPort } from '#lab/port.ts'
 import {
   clearWorkspace,
   openWorkspace,
+  signalProcess,
   startDaemon,
   startTimeOf,
   stopDaemon,
@@ -68,7 +70,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     if (!options.besides) await removeHome(home, options.engine)
     await clearWorkspace(workspace)
   }
-  let running = await run(workspace, environment('127.0.0.1:0')).catch(async (error: unknown) => {
+  let running = await run(workspace, environment(`127.0.0.1:${await steadyPort()}`)).catch(async (error: unknown) => {
     await clear()
     throw error
   })
@@ -131,7 +133,7 @@ function rootKeyOf(home: string, env: ServerOptions['env'] = {}): TestServer['ro
 }
 
 async function killDaemon({ pid, startTime, logPath: _log }: Daemon): Promise<void> {
-  if (startTimeOf(pid) === startTime) process.kill(pid, 'SIGKILL')
+  if (startTimeOf(pid) === startTime) signalProcess(pid, 'SIGKILL')
   await stopDaemon({ pid, startTime })
 }
 

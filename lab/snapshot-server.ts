@@ -29,7 +29,6 @@ export async function openSnapshotServer(store: TestStore, statements: readonly 
   const snapshots = openSnapshots({
     ...partsOf(world, 'server', {
       defaultRepository: 'r.example.com/saved',
-      times: { pollMs: 20, beatMs: 20, leaseMs: 400, retryMs: 5, againMs: 5 },
     }),
     instances: instances.saving,
   })

@@ -45,7 +45,7 @@ export function openServer(world: PlayedWorld, owner = 'one', change: Partial<Sn
 export async function follow(server: Snapshots, snapshotId: string, instanceId = 'dsw-1') {
   const states: string[] = []
   let last
-  for await (const { snapshot } of server.watch(instanceId, snapshotId, AbortSignal.timeout(20_000))) {
+  for await (const { snapshot } of server.watch(instanceId, snapshotId, AbortSignal.timeout(60_000))) {
     if (states.at(-1) !== snapshot.status) states.push(snapshot.status)
     last = snapshot
   }

@@ -27,6 +27,8 @@ const FIRST_MTIME_S = Date.UTC(2024, 0, 1) / 1000
 /** Among so many there are enough small ones for any mean. */
 const FEWEST_SOURCES = 1000
 const PAUSE_AFTER_FILES = 500
+/** What Python and dpkg write before they rename it: gone in a moment. */
+const UNFINISHED = /\.pyc\.\d+$|\.dpkg-(?:new|tmp)$/
 
 export interface TreeOptions {
   /** Default: all of the reference work. */
@@ -106,8 +108,15 @@ function writeFileAt(path: string, body: readonly Buffer[], { made, mtimeS, sour
   }
 }
 
+let listed: Promise<readonly SourceFile[]> | undefined
+
+/** The same each time in one process: programs of Python that run meanwhile add compiled files. */
+function pythonFiles(): Promise<readonly SourceFile[]> {
+  return (listed ??= findPythonFiles())
+}
+
 /** All files of the machine's Python installations, in one order. Debian's Python is installed where there is none. */
-async function pythonFiles(): Promise<readonly SourceFile[]> {
+async function findPythonFiles(): Promise<readonly SourceFile[]> {
   const found = installedFiles()
   if (found.length > 0) return found
   await ensurePackages(['python3'])
@@ -135,7 +144,7 @@ function* filesBelow(directory: string): Generator<Omit<SourceFile, 'name'>> {
   for (const entry of entriesOf(directory)) {
     const path = `${directory}/${entry.name}`
     if (entry.isDirectory()) yield* filesBelow(path)
-    else if (entry.isFile()) {
+    else if (entry.isFile() && !UNFINISHED.test(entry.name)) {
       const { size, mode } = lstatSync(path)
       yield { path, size, isExecutable: (mode & 0o100) !== 0 }
     }

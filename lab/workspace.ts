@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { sleep } from '#base/abort.ts'
-import { AppError } from '#base/errors.ts'
+import { AppError, systemCode } from '#base/errors.ts'
 import { runProgram, type RunOptions } from '#base/process.ts'
 import { withLock } from '#lab/lock.ts'
 
@@ -139,8 +139,17 @@ async function becomesReady(
 export async function stopDaemon({ pid, startTime }: Omit<Daemon, 'logPath'>): Promise<void> {
   const isAlive = () => startTimeOf(pid) === startTime
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    if (isAlive()) process.kill(pid, signal)
+    if (isAlive()) signalProcess(pid, signal)
     for (let waitedMs = 0; isAlive() && waitedMs < 10_000; waitedMs += 20) await sleep(20)
+  }
+}
+
+/** Send a signal to a process that may end at this moment: then there is nothing to do. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if (systemCode(error) !== 'ESRCH') throw error
   }
 }
 
@@ -158,7 +167,7 @@ export async function clearWorkspace({ directory }: Workspace): Promise<void> {
 }
 
 async function killNow({ pid, startTime }: ProcessRecord): Promise<void> {
-  if (startTimeOf(pid) === startTime) process.kill(pid, 'SIGKILL')
+  if (startTimeOf(pid) === startTime) signalProcess(pid, 'SIGKILL')
   for (let waitedMs = 0; startTimeOf(pid) === startTime && waitedMs < 5_000; waitedMs += 20) await sleep(20)
 }
 
@@ -168,13 +177,22 @@ interface ProcessRecord {
 }
 
 function records(path: string): readonly ProcessRecord[] {
-  if (!existsSync(path)) return []
-  return readFileSync(path, 'utf8')
+  return readIfThere(path)
     .split('\n')
     .flatMap((line) => {
       const [pid, startTime] = line.split(' ')
       return pid && startTime ? [{ pid: Number(pid), startTime }] : []
     })
+}
+
+/** Empty when there is no such file: whoever owns the workspace may be removing it. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error
+    return ''
+  }
 }
 
 /** The shims whose command line names the workspace, and their descendants, containers first. */

@@ -32,7 +32,7 @@ test('a hundredth of the reference work gives every row a number, in JSON and in
   t.after(() => rmSync(directory, { recursive: true }))
   const files = ['--json', `${directory}/bench.json`, '--write', `${directory}/benchmarks.md`]
   const args = ['bench/bench.ts', '--scale', '0.01', '--runs', '1', ...files]
-  const { exitCode, stdout, stderr } = await runProgram(process.execPath, args, { timeoutMs: 300_000 })
+  const { exitCode, stdout, stderr } = await runProgram(process.execPath, args, { timeoutMs: 550_000 })
   assert.equal(exitCode, 0, stderr)
 
   const { engines } = JSON.parse(readFileSync(`${directory}/bench.json`, 'utf8'))

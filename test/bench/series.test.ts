@@ -50,7 +50,7 @@ for (const { script, heading, charts, rows, scale } of tested) {
     t.after(() => rmSync(directory, { recursive: true }))
     const [json, document] = [`${directory}/figures.json`, `${directory}/figures.md`]
     const args = [`bench/${script}.ts`, '--scale', String(scale), '--runs', '1', '--json', json, '--write', document]
-    const { exitCode, stdout, stderr } = await runProgram(process.execPath, args, { timeoutMs: 300_000 })
+    const { exitCode, stdout, stderr } = await runProgram(process.execPath, args, { timeoutMs: 550_000 })
     assert.equal(exitCode, 0, stderr)
 
     const written = JSON.parse(readFileSync(json, 'utf8'))

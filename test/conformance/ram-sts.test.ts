@@ -14,7 +14,7 @@ import { openIdentities } from '#service/identities/identities.ts'
 const SDKS = ['alibabacloud_ram20150501==1.3.0', 'alibabacloud_sts20150401==1.2.0']
 const ACCOUNT = '1234567890123456'
 const ROOT = { id: 'root-access-key', secret: 'root-secret-of-tests' }
-const LIMIT_MS = 120_000
+const LIMIT_MS = 400_000
 
 type Step = Readonly<Record<'body' | 'code' | 'status' | 'denied' | 'text', never>>
 

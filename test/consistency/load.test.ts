@@ -99,7 +99,7 @@ async function startLoad(engine: Engine): Promise<Container> {
   const container = await startContainer(engine, await debianImage(engine), {
     command: ['python3', '-c', LOAD, '/load'],
   })
-  const deadline = AbortSignal.timeout(20_000)
+  const deadline = AbortSignal.timeout(120_000)
   while (!existsSync(`/proc/${container.pid}/root/load/ready`)) await sleep(20, deadline)
   return container
 }

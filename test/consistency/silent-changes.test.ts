@@ -37,7 +37,7 @@ async function inLab(work: (lab: Lab) => Promise<void>): Promise<void> {
 const now = () => Number(systemClock.wallNs() / 1000n)
 
 async function sync({ disk }: Lab): Promise<void> {
-  assert.equal(await syncFileSystem(disk.directory, 10_000), true)
+  assert.equal(await syncFileSystem(disk.directory, 120_000), true)
 }
 
 /** The freeze: how many entries it takes, and which letters the image's file has then. */

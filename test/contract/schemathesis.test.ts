@@ -11,7 +11,7 @@ const SCHEMATHESIS = ['schemathesis==4.32.5']
 const isLong = process.env['TINTYPE_TEST_LONG'] === '1'
 /** Per operation and phase. */
 const EXAMPLES = isLong ? 200 : 2
-const LIMIT_MS = isLong ? 1_800_000 : 300_000
+const LIMIT_MS = isLong ? 1_800_000 : 550_000
 const PHASES = isLong ? 'examples,coverage,fuzzing,stateful' : 'examples,fuzzing'
 /** Most of what it makes up is refused; so many changes at least are made. */
 const CHANGES = 5

@@ -142,7 +142,7 @@ async function withoutRoom(lab: DeltaLab): Promise<void> {
     assert.ok(next.files > 900)
     execFileSync('rm', ['-rf', 'many'], { cwd: lab.work, stdio: 'ignore' })
   } finally {
-    execFileSync('umount', [index])
+    execFileSync('umount', ['--lazy', index]) // the kernel lets go of a process's files a moment after its end
   }
 }
 

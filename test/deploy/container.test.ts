@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -10,6 +8,7 @@ import { labEngine } from '#lab/engine.ts'
 import type { Engine } from '#lab/engine.ts'
 import { debianRoot, debootstrap, makeOnce } from '#lab/debian-root.ts'
 import { busyboxImage, hasImage, importTar } from '#lab/images.ts'
+import { steadyPort } from '#lab/port.ts'
 import { startRegistry } from '#lab/registry.ts'
 import type { Registry } from '#lab/registry.ts'
 import { LAB_CACHE, mustRun } from '#lab/workspace.ts'
@@ -73,14 +72,6 @@ async function composeService(): Promise<Service> {
   return services.server
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => probe.once('listening', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
-
 async function buildImage(): Promise<void> {
   const context = join(root, 'context')
   await mustRun('mkdir', ['-p', context, home, `${root}/run`])
@@ -112,7 +103,7 @@ before(async () => {
   engine = await labEngine('docker20')
   registry = await startRegistry()
   await buildImage()
-  listen = `127.0.0.1:${await freePort()}`
+  listen = `127.0.0.1:${await steadyPort()}`
   server = await engine.docker(['run', '--detach', ...serviceArguments(await composeService()), 'tintype-lab/tintype'])
 })
 after(async () => {

@@ -31,7 +31,9 @@ for (const name of testedEngines())
     await t.test('a second capture of the container is refused, and the first one succeeds', async () => {
       const first = startTintype(['snapshot', ...target('first'), '--json'], options)
       await captureHasBegun(subject)
+      first.signal('SIGSTOP') // so that it is not over before the second asks
       const { code, out } = await run(...target('second'))
+      first.signal('SIGCONT')
       assert.deepEqual([code, errorOf(out)], [4, 'capture_in_progress'])
       const { code: firstCode, err } = await first.ended
       assert.equal(firstCode, 0, err)
@@ -74,7 +76,9 @@ for (const name of testedEngines())
       const over = new AbortController()
       await Promise.race([victim.freezeRecorded(over.signal), running.ended])
       over.abort()
+      running.signal('SIGSTOP') // so that it is not over before the container is
       await engine.docker(['rm', '--force', victim.container.id])
+      running.signal('SIGCONT')
       const { code, out } = await running.ended
       // An engine that removes a container stops it first, and is asked at any moment between.
       assert.equal(code, 5)

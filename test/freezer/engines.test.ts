@@ -38,7 +38,7 @@ async function counting(engine: Engine): Promise<Subject> {
       freezer: { kind: 'engine', socketPath: engine.socketPath, containerId: container.id, cgroup },
       init: identifyProcess(container.pid)!,
       home,
-      maxFreezeMs: 5000,
+      maxFreezeMs: 60_000, // longer than anything here takes, however busy the machine is
     },
     status: () => engine.docker(['inspect', '--format', '{{.State.Status}}', container.id]),
     async [Symbol.asyncDispose]() {
@@ -58,7 +58,7 @@ for (const name of ['docker20', 'docker28'] as const)
     await t.test('barrier and freeze leave nothing behind', async () => {
       await using freezer = openFreezer(options)
       const barrier = await freezer.barrier()
-      assert.ok(barrier.durationMs < 2000, `${barrier.durationMs} ms`)
+      assert.ok(barrier.durationMs < 30_000, `${barrier.durationMs} ms`)
       const frozen = await freezer.freeze()
       assert.deepEqual([await subject.status(), readCgroupState(cgroup)], ['paused', 'frozen'])
       await frozen.stillFrozen()
@@ -93,7 +93,7 @@ for (const name of ['docker20', 'docker28'] as const)
       await new Promise((resolve) => owner.stdout.once('data', resolve))
       assert.equal(readCgroupState(cgroup), 'frozen')
       process.kill(-owner.pid!, 'SIGKILL')
-      await untilThawed(cgroup, 1000)
+      await untilThawed(cgroup, 30_000) // and not that of the budget
       while ((await subject.status()) !== 'running');
       assert.equal(await container.exec(['echo', 'alive']), 'alive')
     })

@@ -9,7 +9,7 @@ import { fillStore, instanceIdOf, snapshotIdOf } from '../../bench/fill-store.ts
 import { cpuMsOf, load, startLoad, summarize } from '../../bench/load.ts'
 
 const [INSTANCES, SNAPSHOTS] = [1000, 20_000]
-/** Ten times what a quiet machine needs: other tests run beside this one, and the program is not warm. */
+/** Ten times what a quiet machine needs: other tests run beside this one. */
 const [GET_CPU_MS, LIST_CPU_MS] = [5, 50]
 
 test('signed requests are answered in their thousands, and lists do not grow with the store', async (t) => {
@@ -26,8 +26,9 @@ test('signed requests are answered in their thousands, and lists do not grow wit
     { targets: ['/api/v2/instances'], connections: 4, mostCpuMs: LIST_CPU_MS },
   ]
   for (const { targets, connections, mostCpuMs } of loads) {
+    await load({ url, key, targets, connections, seconds: 1 }) // what is compiled for it is no part of the figure
     const before = cpuMsOf(server.pid())
-    const { answers, perSecond, p99Ms } = await load({ url, key, targets, connections, seconds: 1 })
+    const { answers, perSecond, p99Ms } = await load({ url, key, targets, connections, seconds: 3 })
     const cpuMs = (cpuMsOf(server.pid()) - before) / answers
     t.diagnostic(`${targets[0]}: ${perSecond.toFixed(0)}/s, p99 ${p99Ms.toFixed(1)} ms, CPU ${cpuMs.toFixed(2)} ms`)
     assert.ok(cpuMs < mostCpuMs, `${targets[0]} takes ${cpuMs} ms of CPU`)

@@ -27,7 +27,7 @@ async function poll(call: Call, line: string, ends: readonly string[]): Promise<
   }
 }
 
-const TIMEOUT = { timeout: 240_000 }
+const TIMEOUT = { timeout: 550_000 }
 
 test('an instance is made, changed, saved, made again from the image, and deleted', TIMEOUT, async (t) => {
   using home = temporaryHome()

@@ -12,7 +12,7 @@ import { readersBelow } from './reader-processes.ts'
 
 /** attacks.md C14, from outside: a reader that says nothing any more, or ends, in the middle of a capture. */
 const root = mkdtempSync(join(tmpdir(), 'tintype-reader-lost-'))
-const LIMIT_MS = 60_000
+const LIMIT_MS = 240_000
 let engine: Engine
 let box: Container
 before(async () => {

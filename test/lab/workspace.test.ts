@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { missingPackages, ensurePackages } from '#lab/packages.ts'
 import { makeOnce } from '#lab/debian-root.ts'
 import { withLock } from '#lab/lock.ts'
-import { clearWorkspace, mustRun, openWorkspace, startDaemon, startTimeOf } from '#lab/workspace.ts'
+import { clearWorkspace, LAB_LOCKS, mustRun, openWorkspace, startDaemon, startTimeOf } from '#lab/workspace.ts'
 
 /** Another process of ours that runs `code` until it is ended. */
 function otherProcess(code: string) {
@@ -75,10 +75,13 @@ test('what a killed run has left is ended, unmounted and removed by the next', a
     console.log(pid, workspace.directory)
     setInterval(() => {}, 1000)`)
   const [pid, directory] = (await firstLine(killed)).split(' ') as [string, string]
-  const gone = once(killed, 'exit')
-  killed.kill('SIGKILL')
-  await gone
-  assert.notEqual(startTimeOf(Number(pid)), undefined)
+  // With the lock: nobody else who opens a workspace tidies up first.
+  await withLock(`${LAB_LOCKS}/workspaces`, async () => {
+    const gone = once(killed, 'exit')
+    killed.kill('SIGKILL')
+    await gone
+    assert.notEqual(startTimeOf(Number(pid)), undefined)
+  })
   await clearWorkspace(await openWorkspace('next'))
   assert.equal(startTimeOf(Number(pid)), undefined)
   assert.equal(existsSync(directory), false)

@@ -36,7 +36,7 @@ const FILES = 300
 /** A container is frozen within this time after its freeze was recorded, or thawed already. */
 const AROUND_FREEZE_MS = 60
 /** The lease of a server that was killed, and the snapshots themselves, on a machine that does other things too. */
-const ENDS_MS = 120_000
+const ENDS_MS = 240_000
 
 /** A member of a family may end by itself once another of it is gone. */
 function killIfThere(pid: number): void {

@@ -86,7 +86,6 @@ async function assertRuns({ lab, handle }: Lab): Promise<void> {
   await eventually(
     async () => [(await runtime.inspect(handle))?.status, readCgroupState(cgroup)].join(),
     (state) => state === 'running,thawed',
-    3000,
   )
   assert.equal(await lab.exec(handle, 'echo', 'alive'), 'alive')
 }

@@ -87,7 +87,7 @@ for (const name of NAMES)
     await t.test('its freezer freezes it', async () => {
       const { freezer, init, upperdir } = await locate(container.id)
       const home = mkdtempSync(join(tmpdir(), 'tintype-run-'))
-      await using open = openFreezer({ freezer: freezer!, init: init!, upperdir, home, maxFreezeMs: 5000 })
+      await using open = openFreezer({ freezer: freezer!, init: init!, upperdir, home, maxFreezeMs: 60_000 })
       const frozen = await open.freeze()
       await frozen.stillFrozen()
       await assert.rejects(locate(container.id), { code: 'container_paused' })

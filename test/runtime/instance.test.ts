@@ -247,7 +247,7 @@ for (const name of instanceEngines())
       await engine.docker(['pause', handle.containerId])
       assert.equal((await runtime.inspect(handle))?.status, 'paused')
       await engine.docker(['unpause', handle.containerId])
-      await runtime.stop(handle, { graceSeconds: 5 })
+      await runtime.stop(handle, { graceSeconds: 60 })
       await runtime.remove(handle, { volumes: true })
       await watching
       assert.equal(told[0]?.type, 'connected')

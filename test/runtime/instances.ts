@@ -114,7 +114,6 @@ export async function ended(runtime: Runtime, handle: RuntimeHandle): Promise<Ru
   const state = await eventually(
     () => runtime.inspect(handle),
     (seen) => seen?.status === 'exited',
-    30_000,
   )
   return state!
 }

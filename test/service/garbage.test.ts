@@ -118,7 +118,7 @@ async function filesOf(engine: Engine, imageUrl: string): Promise<string> {
 const write = (name: string, kib: number) => `head -c ${kib * KIB} /dev/urandom > /${name}`
 
 const NAME = 'docker28: saves by call, by night and by stop, and what is left of them'
-test(NAME, { skip: whyNoEngine('docker28'), timeout: 300_000 }, async (t) => {
+test(NAME, { skip: whyNoEngine('docker28'), timeout: 550_000 }, async (t) => {
   await using engine = await labEngine('docker28')
   await using registry = await startRegistry({ hasBlobCache: true })
   const at = (repository: string) => `${registry.host}/team/${repository}`

@@ -1,6 +1,6 @@
 /** Full or delta, and why: each reason that a result can give, over an index on disk and repositories in memory. */
 import assert from 'node:assert/strict'
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { test } from 'node:test'
 import { systemClock } from '#base/clock.ts'
 import { AppError } from '#base/errors.ts'
@@ -94,8 +94,10 @@ const FULL: readonly (readonly [why: string, choice: Choice, reason: string | Re
     'an upperdir that was made anew',
     {
       spoil: ({ source }) => {
+        // Before the old one goes: else it may get the same number, and in the same tick of the clock the same birth.
+        mkdirSync(`${source.upperdir}-new`)
         rmSync(source.upperdir, { recursive: true })
-        mkdirSync(source.upperdir) // by its birth another one, whatever its inode number
+        renameSync(`${source.upperdir}-new`, source.upperdir)
       },
     },
     'the container was made anew, or its base image is another',

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test, type TestContext } from 'node:test'
@@ -13,11 +12,14 @@ import { openCtimeWatch, type WatchOptions } from '#watch/open.ts'
 import { sweepWatches } from '#watch/sweep.ts'
 import { openTracefs } from '#watch/tracefs.ts'
 import type { CtimeWatch } from '#watch/watch.ts'
+import { SmallDisk } from '../consistency/small-disk.ts'
 import { OverlayMount } from '../snapshot/overlay-mount.ts'
 
-const home = mkdtempSync(join(tmpdir(), 'watch-'))
+/** Of its own: on the disk of other tests there is always something, and a small buffer is soon full of it. */
+const disk = new SmallDisk(30_000)
+const home = disk.directory
 const recordDirectory = join(home, 'records')
-after(() => rmSync(home, { recursive: true }))
+after(() => disk[Symbol.dispose]())
 
 function directory(name: string): string {
   mkdirSync(join(home, name))

@@ -189,17 +189,17 @@ forEachStore('schedules', (open) => {
     }
     world.instances.imagesInUse.add(tags[0]!)
     const parts = { store: world.store, snapshots: server, clock, log: (text: string) => logged.push(text) }
-    await retainAll(parts, AbortSignal.timeout(20_000))
+    await retainAll(parts, AbortSignal.timeout(60_000))
     assert.deepEqual([...world.registries.tags.keys()], [tags[0], tags[2]])
     assert.deepEqual(logged, [])
     const total = async () => (await server.list('dsw-1', { descending: true, offset: 0, limit: 10 })).total
     assert.equal(await total(), 2)
     world.instances.imagesInUse.clear()
     world.registries.failure = new AppError('registry_refused', 'It does not delete.')
-    await retainAll(parts, AbortSignal.timeout(20_000))
+    await retainAll(parts, AbortSignal.timeout(60_000))
     assert.deepEqual([logged.length, await total()], [1, 2])
     world.registries.failure = undefined
-    await retainAll(parts, AbortSignal.timeout(20_000))
+    await retainAll(parts, AbortSignal.timeout(60_000))
     assert.deepEqual([[...world.registries.tags.keys()], await total()], [[tags[2]], 1])
     await server[Symbol.asyncDispose]()
   })

@@ -108,7 +108,7 @@ forEachStore('a snapshot is watched', (open) => {
     const run = await world.runtime.nextRun()
     const seen: number[] = []
     const watching = (async () => {
-      for await (const { progress } of other.watch('dsw-1', snapshotId, AbortSignal.timeout(20_000))) {
+      for await (const { progress } of other.watch('dsw-1', snapshotId, AbortSignal.timeout(60_000))) {
         seen.push(progress?.bytes ?? -1)
         if (progress?.bytes === 10) run.progress(50)
         if (progress?.bytes === 50) await server.delete('dsw-1', snapshotId, { deleteImage: false })

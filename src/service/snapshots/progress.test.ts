@@ -40,7 +40,7 @@ test('who waits is told at the next news of this snapshot, and not kept when the
   const told: string[] = []
   const leaving = new AbortController()
   const waiting = [
-    board.waitForNews('snp-1', AbortSignal.timeout(10_000)).then(() => told.push('progress')),
+    board.waitForNews('snp-1', AbortSignal.timeout(60_000)).then(() => told.push('progress')),
     board.waitForNews('snp-2', leaving.signal).then(() => told.push('left')),
   ]
   board.set('snp-1', READING)

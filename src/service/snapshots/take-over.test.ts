@@ -151,8 +151,15 @@ forEachStore('servers share the work', (open) => {
     const world = await openWorld(open)
     await using server = openServer(world, 'one', { maxSnapshots: 2 })
     for (let n = 2; n <= 4; n++) world.instances.add(`dsw-${n}`)
-    const create = async (n: number, tag: string) =>
-      server.create({ ...REQUEST, instanceId: `dsw-${n}`, imageUrl: `r.example.com/team/app:${tag}`, overwrite: true })
+    const create = async (n: number, tag: string) => {
+      world.clock.pass(1) // the order is that of their times
+      return server.create({
+        ...REQUEST,
+        instanceId: `dsw-${n}`,
+        imageUrl: `r.example.com/team/app:${tag}`,
+        overwrite: true,
+      })
+    }
     const begun = [await create(1, 'same'), await create(2, 'same'), await create(3, 'other'), await create(4, 'more')]
     const [one, three] = [await world.runtime.nextRun(), await world.runtime.nextRun()]
     assert.deepEqual([one.request.captureId, three.request.captureId], [begun[0]!.snapshotId, begun[2]!.snapshotId])

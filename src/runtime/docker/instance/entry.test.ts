@@ -24,7 +24,7 @@ async function runEntry(shell: readonly string[], spec: Partial<EntrySpec>, comm
       .replaceAll('-ge 10', '-ge 0') // no command ends at once
     writeFileSync(path, script)
     const [program = '', ...args] = shell
-    const { exitCode, stdout, stderr } = await runProgram(program, [...args, path, ...command], { timeoutMs: 10_000 })
+    const { exitCode, stdout, stderr } = await runProgram(program, [...args, path, ...command], { timeoutMs: 60_000 })
     const lines = stdout.toString().split('\n').slice(0, -1)
     const isSystem = (line: string) => line.startsWith(SYSTEM_MARK)
     const system = lines.filter(isSystem).map((line) => line.slice(SYSTEM_MARK.length))
