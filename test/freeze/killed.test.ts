@@ -14,6 +14,7 @@ const CANCELS = process.env['TINTYPE_TEST_LONG'] === '1' ? 12 : 3
 const SEED = Number(process.env['TINTYPE_TEST_SEED'] ?? randomInt(2 ** 31))
 /** A container is frozen within this time after its freeze was recorded, or thawed already. */
 const AROUND_FREEZE_MS = 60
+const RUNS_AGAIN_MS = 1000
 /** Far from how long it may hang without an answer: the machine does other things, too. */
 const CANCELLED_MS = 20_000
 
@@ -91,6 +92,7 @@ async function killed(t: TestContext, { subject, registry }: Lab, moment: Moment
   const { code, err } = await running.ended
   t.diagnostic(code === null ? 'killed' : 'ended before')
   assert.ok(code === null || code === 0, `exit code ${code} before it was killed: ${err}`)
+  await wait(RUNS_AGAIN_MS)
   await subject.assertRuns()
   await assertPullsOrAbsent(subject, registry, 'killed')
   await assertEnded(family, options.home)

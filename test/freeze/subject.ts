@@ -15,8 +15,8 @@ import type { CommandOptions } from '../support/command.ts'
 const COMMAND = `
 mkdir -p /data; for i in $(seq 1200); do head -c 20000 /dev/urandom > /data/$i; done
 while :; do printf x >> /beat/count; usleep 5000; done`
-/** attacks.md A9: a container whose owner died runs again within a second, where the machine has time for it. */
-const RUNS_AGAIN_MS = 5000
+/** How long a heart that beats each 5 ms may be silent on a busy machine. */
+const BEAT_MS = 5000
 const ENDED_MS = 30_000
 
 /** A container to be frozen, and whoever looks after it. */
@@ -62,12 +62,9 @@ export async function startSubject(engine: Engine): Promise<Subject> {
     options: { home, socketPath: engine.socketPath },
     status,
     async assertRuns() {
-      assert.ok(await until(() => readCgroupState(cgroup) === 'thawed', RUNS_AGAIN_MS), 'it is thawed')
       const before = beats()
-      // The kernel's word comes before the engine's.
-      for (let waitedMs = 0; (await status()) !== 'running' && waitedMs < RUNS_AGAIN_MS; waitedMs += 20) await wait(20)
       assert.deepEqual([await status(), readCgroupState(cgroup)], ['running', 'thawed'])
-      assert.ok(await until(() => beats() > before, RUNS_AGAIN_MS), 'its heart beats')
+      assert.ok(await until(() => beats() > before, BEAT_MS), 'its heart beats')
     },
     assertTidy() {
       assert.deepEqual(readdirSync(join(home, 'spool')), [], 'no spool is left')
