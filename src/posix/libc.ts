@@ -175,6 +175,14 @@ export function reserve(descriptor: number, position: number, length: number): n
   return checked(native.fallocate(descriptor, 0, position, length))
 }
 
+const KEEP_SIZE = 1
+const PUNCH_HOLE = 2
+
+/** Give back the blocks of a part of a file, which reads as zeros from then on. 0 or a negative errno (EOPNOTSUPP). */
+export function punchHole(descriptor: number, position: number, length: number): number {
+  return checked(native.fallocate(descriptor, KEEP_SIZE | PUNCH_HOLE, position, length))
+}
+
 const LOCK_EX_NB = 2 | 4
 const EWOULDBLOCK = 11 // koffi knows it by this name and by EAGAIN
 

@@ -86,6 +86,8 @@ function readPasses(run: OpenCapture, prepare: () => Promise<unknown>): Promise<
     isUnfrozen: source.init !== undefined && !options.freeze,
     alongside: prepare,
     watch: () => run.watch.changes(),
+    roomBytes: (tailBytes) => spool.roomBytes(tailBytes),
+    makeRoom: () => uploads.release((frames) => spool.releaseFrames(frames)),
     reserveTail: (bytes) => spool.reserveTail(bytes),
     quietUploads: () => uploads.quiet(),
     resumeUploads: () => uploads.resume(),

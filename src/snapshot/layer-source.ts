@@ -41,6 +41,7 @@ export class LayerSource implements BlobSource {
   #settle: { resolve: (descriptor: Descriptor) => void; reject: (error: unknown) => void } | undefined
   #complete: { readonly diffID: DiffID; readonly rawBytes: number } | undefined
   #failure: unknown
+  #isReleased = false
 
   constructor(spool: FileHandle, mediaType: string, gate: Gate) {
     this.#spool = spool
@@ -68,13 +69,24 @@ export class LayerSource implements BlobSource {
     this.#wakeAll()
   }
 
+  /** It can be read no more: where its frames were is given back by `give`, which may say that it could not. */
+  release(give: (frames: readonly FrameEvent[]) => boolean): void {
+    this.#isReleased ||= give(this.#frames)
+  }
+
+  /** Only the repository that it was uploaded to has it. */
+  get isReleased(): boolean {
+    return this.#isReleased
+  }
+
   get completed(): { readonly diffID: DiffID; readonly rawBytes: number } | undefined {
     return this.#complete
   }
 
   /**
    * The first reading that comes to the end has hashed the layer, and so tells its descriptor. All pieces lie in one buffer:
-   * a new one each would be hundreds of megabytes for the kernel to clear and for the collector to find.
+   * a new one each would be hundreds of megabytes for the kernel to clear and for the collector to find. Throws
+   * `blob_missing` when it has been released, and what it was failed with.
    */
   async *open(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const hash = createHash('sha256')
@@ -83,6 +95,7 @@ export class LayerSource implements BlobSource {
     for (let i = 0; ;) {
       throwIfAborted(signal)
       await this.#gate.pass()
+      if (this.#isReleased) throw released()
       if (this.#failure !== undefined) throw this.#failure
       const frame = this.#frames[i]
       if (frame) {
@@ -115,6 +128,14 @@ export class LayerSource implements BlobSource {
   #wakeAll(): void {
     for (const wake of [...this.#wake]) wake()
   }
+}
+
+/** A layer that was sent is wanted again, as when a garbage collection of the registry has taken it (attacks.md A10). */
+function released(): AppError {
+  return new AppError(
+    'blob_missing',
+    'The registry has lost a new layer, of which the spool had no room to keep a copy: try again, or give TINTYPE_HOME more room.',
+  )
 }
 
 async function* readFrame(spool: FileHandle, { offset, size }: FrameEvent, into: Buffer): AsyncGenerator<Uint8Array> {

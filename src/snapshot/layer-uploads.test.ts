@@ -138,3 +138,41 @@ test('a layer of as many bytes as are allowed is fine, and with one more it ends
   })
   await tooLarge.abandon(new AppError('cancelled', 'Cancelled.'))
 })
+
+test('layers are released when all are uploaded, each once, and cannot be read again', async () => {
+  const all = uploads()
+  for (const event of [frame(0), layer(0), frame(1, { offset: 25 }), layer(1)]) all.onEvent(event)
+  const given: (readonly number[])[] = []
+  const give = (frames: readonly FrameEvent[]) => {
+    given.push(frames.map(({ offset }) => offset))
+    return true
+  }
+  await all.release(give)
+  await all.release(give)
+  assert.deepEqual(given, [[0], [25]])
+  const [first] = await all.finish()
+  assert.equal(first?.source.isReleased, true)
+  await assert.rejects(repository([]).pushBlob(first!.source), { code: 'blob_missing', message: /lost a new layer/ })
+})
+
+test('a layer whose place cannot be given back is read again as before', async () => {
+  const pushed: Buffer[] = []
+  const all = uploads(pushed)
+  for (const event of [frame(0), layer(0)]) all.onEvent(event)
+  await all.release(() => false)
+  const [first] = await all.finish()
+  await repository(pushed).pushBlob(first!.source)
+  assert.deepEqual([first!.source.isReleased, pushed.map(String)], [false, ['first frame|', 'first frame|']])
+})
+
+test('nothing is released when an upload fails or the capture is cancelled', async () => {
+  const stop = new AbortController()
+  const all = uploads([], stop.signal)
+  for (const event of [frame(0), layer(0), frame(1), frame(1)]) all.onEvent(event)
+  const give = () => assert.fail('released')
+  await assert.rejects(all.release(give), isLie) // the second has no end, so that it would be waited for in vain
+  const cancelled = uploads([], stop.signal)
+  stop.abort(new AppError('cancelled', 'Cancelled.'))
+  for (const event of [frame(0), layer(0)]) cancelled.onEvent(event)
+  await assert.rejects(cancelled.release(give), { code: 'cancelled' })
+})

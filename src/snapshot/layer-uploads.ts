@@ -15,7 +15,7 @@ const MOST_FRAME_BYTES = 1 << 28
 /** No engine unpacks an image of so many layers. */
 const MOST_LAYERS = 128
 
-/** A layer that is in the repository, and still in the spool. */
+/** A layer that is in the repository, and still in the spool unless it was released. */
 export interface UploadedLayer {
   readonly source: LayerSource
   readonly descriptor: Descriptor
@@ -111,7 +111,7 @@ export class LayerUploads {
     return this.#sent.reduce((sum, bytes) => sum + bytes, 0)
   }
 
-  /** All layers, in order, when the repository has them. Throws what an upload threw. */
+  /** All layers so far, in order, when the repository has them. Throws what an upload threw. */
   async finish(): Promise<readonly UploadedLayer[]> {
     const unfinished = this.#sources.get(this.#layers)
     unfinished?.fail(lied(`layer ${this.#layers} has no end`))
@@ -121,6 +121,14 @@ export class LayerUploads {
       const { completed } = source
       return descriptor && completed ? [{ source, descriptor, ...completed }] : []
     })
+  }
+
+  /**
+   * Wait until the repository has all layers so far, and give back their place in the spool with `give`, which may say that
+   * it could not. Throws as `finish`.
+   */
+  async release(give: (frames: readonly FrameEvent[]) => boolean): Promise<void> {
+    for (const { source } of await this.finish()) if (!source.isReleased) source.release(give)
   }
 
   /** No layer will be complete any more: uploads under way end, with `error`. */

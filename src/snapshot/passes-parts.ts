@@ -21,6 +21,10 @@ export interface PassesParts {
   readonly alongside: () => Promise<unknown>
   /** What changes from before the first look on; undefined where there is none, and the freeze has to walk. */
   readonly watch: () => Promise<NamedChanges | undefined>
+  /** What the spool can take when so much of it is for the tail (attacks.md B8). */
+  readonly roomBytes: (tailBytes: number) => Promise<number>
+  /** Wait for the uploads, and have the spool give back their place. */
+  readonly makeRoom: () => Promise<void>
   readonly reserveTail: (bytes: number) => void
   /** The freeze gets the machine and its disk to itself: a writer that waits for the disk cannot be frozen (attacks.md B2, C8). */
   readonly quietUploads: () => Promise<void>

@@ -16,6 +16,8 @@ class World {
   nowMs = 1_000_000
   wallOffsetMs = 0
   syncs = true
+  /** How often the next live pass says that the spool is full. */
+  pauses = 0
   /** What live passes take and how long: the last one goes on for ever. */
   live: { bytes: number; ms?: number; torn?: number }[] = [{ bytes: 0 }]
   /** What is left after a long pass: the last one goes on for ever. */
@@ -62,7 +64,11 @@ class World {
       const { bytes, ms = 0, torn = 0 } = this.live.length > 1 ? this.live.shift()! : this.live[0]!
       this.steps.push(`live ${bytes / MB}`)
       this.nowMs += ms
-      return { event: 'passed', files: 1, bytes, torn, isOneState: true }
+      return { event: 'passed', files: 1, bytes, torn, isOneState: true, isPaused: this.pauses > 0 }
+    }
+    if (command.command === 'resume') {
+      this.steps.push('resume')
+      return { event: 'passed', files: 1, bytes: 0, torn: 0, isOneState: true, isPaused: --this.pauses > 0 }
     }
     if (command.command === 'keep') {
       const { bytes, isOneState = true } = this.frozen.length > 1 ? this.frozen.shift()! : this.frozen[0]!
@@ -75,7 +81,7 @@ class World {
       const { files = 1, bytes } = this.left.length > 1 ? this.left.shift()! : this.left[0]!
       return { event: 'looked', files, bytes }
     }
-    return { event: 'passed', files: 1, bytes: 0, torn: 0, isOneState: true }
+    return { event: 'passed', files: 1, bytes: 0, torn: 0, isOneState: true, isPaused: false }
   }
 
   parts(more: Partial<PassesParts> = {}): PassesParts {
@@ -93,6 +99,8 @@ class World {
       isUnfrozen: false,
       alongside: async () => {},
       watch: async () => undefined,
+      roomBytes: async (tailBytes) => 1000 * MB - tailBytes,
+      makeRoom: async () => void this.steps.push('make room'),
       reserveTail: () => {},
       quietUploads: async () => void this.steps.push('quiet'),
       resumeUploads: () => {},
@@ -118,6 +126,14 @@ const FLOWS: readonly (readonly [string, (world: World) => Partial<PassesParts> 
       world.left = [{ files: 100, bytes: 20 * MB }]
     },
     ['quiet', 'barrier', 'live 900', 'look', 'quiet', 'rehearse', ...FROZEN_PASS],
+  ],
+  [
+    'what the spool has no room for goes on when it has, layer by layer',
+    (world) => void (world.pauses = 2),
+    [
+      ...['quiet', 'barrier', 'live 0', 'make room', 'resume', 'make room', 'resume'],
+      ...['quiet', 'rehearse', ...FROZEN_PASS],
+    ],
   ],
   [
     'many small files are not little: each takes its time',
@@ -315,6 +331,47 @@ test('what someone else did to the container while it was frozen fails the captu
   assert.equal(world.steps.at(-1), 'thaw')
 })
 
+test('a live pass leaves room for the tail of the freeze that comes next', async () => {
+  const world = new World()
+  world.pauses = 1
+  world.frozen = [{ bytes: 100 * MB }, { bytes: 0 }]
+  await runPasses(world.parts())
+  const rooms = world.commands.flatMap((command) =>
+    'roomBytes' in command ? [[command.command, command.roomBytes! / MB]] : [],
+  )
+  assert.deepEqual(rooms, [
+    ['pass', 936],
+    ['resume', 936],
+    ['pass', 744],
+    ['pack', 1000], // it is reserved by then
+  ])
+})
+
+test('a spool that has no room for a larger tail tries again with what it has', async () => {
+  const world = new World()
+  const roomBytes = async (tailBytes: number) => 100 * MB - tailBytes
+  const reserved: number[] = []
+  const reserveTail = (bytes: number) => {
+    if (bytes > 100 * MB) throw new AppError('spool_full', 'Full.')
+    reserved.push(bytes / MB)
+  }
+  world.frozen = [{ bytes: 0, isOneState: false }, { bytes: 0 }]
+  await runPasses(world.parts({ roomBytes, reserveTail }))
+  assert.deepEqual(reserved, [64])
+  world.frozen = [{ bytes: 65 * MB }]
+  await assert.rejects(runPasses(world.parts({ roomBytes, reserveTail })), { code: 'spool_full' })
+  world.frozen = [{ bytes: 0, isOneState: false }]
+  await assert.rejects(runPasses(world.parts({ roomBytes, reserveTail })), { code: 'freeze_budget_exceeded' })
+})
+
+test('a failed upload ends the wait for room', async () => {
+  const world = new World()
+  world.pauses = 1
+  const makeRoom = () => Promise.reject(new AppError('registry_unavailable', 'Gone.'))
+  await assert.rejects(runPasses(world.parts({ makeRoom })), { code: 'registry_unavailable' })
+  assert.deepEqual(world.steps, ['quiet', 'barrier', 'live 0'])
+})
+
 test('only what was read after sync and barrier is trusted', async () => {
   const world = new World()
   world.live = [
@@ -335,6 +392,7 @@ test('a disk that is not written back in time is synced file by file', async () 
   world.syncs = false
   await runPasses(world.parts())
   assert.deepEqual(world.commands[0], {
+    roomBytes: 936 * MB,
     command: 'pass',
     readMicros: world.nowMs * 1000,
     syncsEachFile: true,

@@ -3,21 +3,16 @@ import { AppError } from '#base/errors.ts'
 import type { ContainerFreezer, Frozen } from '#freezer/freeze.ts'
 import type { NamedChanges } from './named-changes.ts'
 import type { PassesParts, PassesResult } from './passes-parts.ts'
-import type { NamedInodes, PassedEvent } from './protocol.ts'
+import { SMALL_TAIL_BYTES, tailBytes } from './tail-bytes.ts'
+import type { LayersCommand, NamedInodes, PassedEvent } from './protocol.ts'
 
 /** Live passes before the freeze, at the most (design.md §4.5). */
 const LIVE_PASSES = 3
 /** A pass this short leaves little behind it: the freeze can follow at once. */
 const SHORT_PASS_MS = 1000
-/** What is copied in a freeze without making it long: about 30 ms. */
-const SMALL_TAIL_BYTES = 32 << 20
 const FREEZES = 3
 /** Opening a file and reading its attributes takes as long as copying so much. */
 const FILE_COST_BYTES = 16 << 10
-/** How much a freeze may copy in the first, second and third try; the last also has to fit the time budget. */
-const TAIL_BYTES = [SMALL_TAIL_BYTES * 2, SMALL_TAIL_BYTES * 8, 2 ** 40] as const
-/** Copying from the page cache on a slow machine. */
-const COPY_BYTES_PER_MS = 200_000
 const SYNC_LIMIT_MS = 3000
 /** A delta is not to wait for what other containers have written: what is read without a sync is only not trusted. */
 const DELTA_SYNC_LIMIT_MS = 1000
@@ -39,6 +34,10 @@ class Passes {
   readonly #clock: ClockWatch
   #count = 0
   #barrierMs = 0
+  #attempt = 0
+  #reservedBytes = 0
+  /** The last freeze found more than it could keep, and could have kept more in a larger spool. */
+  #lacksRoom = false
   /** B, microseconds: before the last barrier or freeze. */
   #barrierMicros = 0
   /** S, microseconds: before the last writeback of the whole file system; 0 when there was none that ended in time. */
@@ -70,18 +69,14 @@ class Passes {
     const frozen = await freezer.freeze()
     this.#barrierMicros = micros(frozen.f0Ns)
     try {
-      const passed = await this.#parts.reader.run(
-        {
-          command: 'pass',
-          readMicros: this.#keptMicros(),
-          syncsEachFile: false,
-          checksAfterRead: false,
-          frozenMicros: micros(frozen.f1Ns),
-          trustsNothing: this.#clock.wasSetBack(),
-        },
-        'passed',
-        this.#parts.onEvent,
-      )
+      const passed = await this.#takeLayers({
+        command: 'pass',
+        readMicros: this.#keptMicros(),
+        syncsEachFile: false,
+        checksAfterRead: false,
+        frozenMicros: micros(frozen.f1Ns),
+        trustsNothing: this.#clock.wasSetBack(),
+      })
       if (!passed.isOneState) throw moved()
       await frozen.stillFrozen()
     } finally {
@@ -113,11 +108,12 @@ class Passes {
   }
 
   async #untilTaken(freezer: ContainerFreezer): Promise<PassesResult> {
-    for (let attempt = 0; attempt < FREEZES; attempt++) {
-      const taken = await this.#frozenPass(freezer, attempt)
+    while (this.#attempt < FREEZES) {
+      const taken = await this.#frozenPass(freezer)
       if (taken) return taken
-      if (attempt < FREEZES - 1) await this.#livePass(false) // the freeze before was its barrier
+      if (++this.#attempt < FREEZES) await this.#livePass(false) // the freeze before was its barrier
     }
+    if (this.#lacksRoom) this.#parts.reserveTail(this.#tailBytes(FREEZES - 1)) // says so
     throw new AppError(
       'freeze_budget_exceeded',
       `The container changes too fast to be saved within a freeze of ${this.#parts.maxFreezeMs} ms: raise --max-freeze-ms, exclude what it writes, or use --single-pass.`,
@@ -182,7 +178,7 @@ class Passes {
   }
 
   async #livePass(checksAfterRead: boolean): Promise<PassedEvent> {
-    const { reader, onEvent, onPass } = this.#parts
+    const { freezer, onPass } = this.#parts
     onPass(++this.#count, 'reading')
     // Later passes read little, and by then most of what is dirty on the disk is our own spool: file by file is quicker.
     const isSynced = this.#count === 1 && (await this.#sync(SYNC_LIMIT_MS))
@@ -190,7 +186,23 @@ class Passes {
     const readMicros = isSynced ? Math.min(this.#syncMicros, this.#barrierMicros) : this.#barrierMicros
     const trustsNothing = this.#clock.wasSetBack()
     const command = { command: 'pass', readMicros, syncsEachFile: !isSynced, checksAfterRead, trustsNothing } as const
-    return reader.run(command, 'passed', onEvent)
+    return this.#takeLayers(command, freezer && this.#tailBytes())
+  }
+
+  /** All at once where the spool has room for it, else one layer after the other: each is gone from it before the next (attacks.md B8). */
+  async #takeLayers(command: LayersCommand, forTail = 0): Promise<PassedEvent> {
+    const { reader, roomBytes, makeRoom, onEvent } = this.#parts
+    let passed = await reader.run({ ...command, roomBytes: await roomBytes(forTail) }, 'passed', onEvent)
+    while (passed.isPaused) {
+      await makeRoom()
+      passed = await reader.run({ command: 'resume', roomBytes: await roomBytes(forTail) }, 'passed', onEvent)
+    }
+    return passed
+  }
+
+  /** What the next freeze may copy. */
+  #tailBytes(attempt = this.#attempt): number {
+    return tailBytes(attempt, this.#parts.maxFreezeMs)
   }
 
   async #sync(limitMs: number): Promise<boolean> {
@@ -201,11 +213,10 @@ class Passes {
   }
 
   /** One try: undefined when the change was too large, took too long, or was not one state. */
-  async #frozenPass(freezer: ContainerFreezer, attempt: number): Promise<PassesResult | undefined> {
-    const { maxFreezeMs, reader, reserveTail, quietUploads, resumeUploads, onEvent, onPass } = this.#parts
+  async #frozenPass(freezer: ContainerFreezer): Promise<PassesResult | undefined> {
+    const { quietUploads, resumeUploads, onPass } = this.#parts
     onPass(++this.#count, 'frozen')
-    const budgetBytes = Math.min(TAIL_BYTES[attempt] ?? 0, maxFreezeMs * COPY_BYTES_PER_MS)
-    reserveTail(budgetBytes)
+    const budgetBytes = await this.#reserve()
     await quietUploads()
     let taken: { readonly frozenMs: number } | undefined
     try {
@@ -215,11 +226,19 @@ class Passes {
       if (!taken) return undefined
       this.#parts.onTaken?.()
       resumeUploads()
-      await reader.run({ command: 'pack', readMicros: this.#keptMicros() }, 'passed', onEvent)
+      await this.#takeLayers({ command: 'pack', readMicros: this.#keptMicros() })
       return this.#result(taken.frozenMs, Number(frozen.f0Ns / 1_000_000n))
     } finally {
       resumeUploads()
     }
+  }
+
+  /** Reserve what the freeze may copy; where the spool has no room for more, it is what the try before had. Throws `spool_full`. */
+  async #reserve(): Promise<number> {
+    const bytes = this.#tailBytes()
+    if (this.#reservedBytes > 0 && (await this.#parts.roomBytes(bytes)) < 0) return this.#reservedBytes
+    this.#parts.reserveTail(bytes)
+    return (this.#reservedBytes = bytes)
   }
 
   async #keep(frozen: Frozen, budgetBytes: number): Promise<{ readonly frozenMs: number } | undefined> {
@@ -244,6 +263,7 @@ class Passes {
         'kept',
         onEvent,
       )
+      this.#lacksRoom = !kept.isWithinBudget && budgetBytes < this.#tailBytes()
       if (isLate || !kept.isWithinBudget || !kept.isOneState) return undefined
       if (named && !(await this.#stoodStill())) return undefined
       await frozen.stillFrozen()

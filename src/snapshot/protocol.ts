@@ -49,6 +49,9 @@ export const TAIL_DESCRIPTOR = 4
 export const INDEX_DESCRIPTOR = 5
 export const NEXT_INDEX_DESCRIPTOR = 6
 
+/** What the spool can take now; where it is not given, everything. A pass that may need more pauses before, and after each layer. */
+type RoomBytes = number
+
 /** `trustsNothing`: the clock was set back, so that no time says anything (attacks.md A2): everything is read again. */
 export type ReaderCommand =
   | {
@@ -62,7 +65,10 @@ export type ReaderCommand =
       /** F1, when the whole pass happens in a freeze. */
       readonly frozenMicros?: number
       readonly trustsNothing: boolean
+      readonly roomBytes?: RoomBytes
     }
+  /** Go on with a pass that has paused: what the spool held of it is gone. */
+  | { readonly command: 'resume'; readonly roomBytes: RoomBytes }
   /** Walk the frozen container and keep a copy of what changed, if it is not more than the budget. */
   | {
       readonly command: 'keep'
@@ -86,13 +92,16 @@ export type ReaderCommand =
   /** Compare a few times, as the frozen pass will: so that its code is compiled and its metadata cached when it counts. */
   | { readonly command: 'rehearse' }
   /** Put what was kept into a layer; `readMicros` as it was kept with. */
-  | { readonly command: 'pack'; readonly readMicros: number }
+  | { readonly command: 'pack'; readonly readMicros: number; readonly roomBytes?: RoomBytes }
   /** Write the rows down for the next capture. */
   | { readonly command: 'save' }
   /** Walk, and say what a capture would take. */
   | { readonly command: 'preview' }
   /** The paths for the result. */
   | { readonly command: 'report' }
+
+/** What puts something into layers, and so needs room in the spool. */
+export type LayersCommand = Extract<ReaderCommand, { command: 'pass' | 'pack' }>
 
 /** Inodes whose ctime was set, three numbers each: inode, seconds and nanoseconds of the ctime; seconds null: it has changed. */
 export type NamedInodes = readonly (number | null)[]
@@ -121,6 +130,8 @@ export interface PassedEvent {
   readonly torn: number
   /** False when a frozen pass did not see one state. */
   readonly isOneState: boolean
+  /** Not everything is in layers: `resume`, when the spool has room again. */
+  readonly isPaused: boolean
 }
 
 /** What a pass would take now. */
@@ -226,7 +237,7 @@ const EVENTS: Readonly<Record<ReaderEvent['event'], Check>> = {
     diffID: (v) => typeof v === 'string' && /^sha256:[0-9a-f]{64}$/.test(v),
     rawBytes: isCount,
   }),
-  passed: shape({ files: isCount, bytes: isCount, torn: isCount, isOneState: isFlag }),
+  passed: shape({ files: isCount, bytes: isCount, torn: isCount, isOneState: isFlag, isPaused: isFlag }),
   looked: shape({ files: isCount, bytes: isCount }),
   kept: shape({ files: isCount, bytes: isCount, isWithinBudget: isFlag, isOneState: isFlag }),
   counted: shape({ count: isCount }),

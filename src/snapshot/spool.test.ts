@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -18,7 +19,6 @@ test('a spool is for its owner alone, and gone when it is closed', async (t) => 
   assert.equal(statSync(join(place, 'spool')).mode & 0o777, 0o700)
   for (const name of ['frames', 'tail', 'probe'])
     assert.equal(statSync(join(spool.directory, name)).mode & 0o777, 0o600, name)
-  assert.ok((await spool.freeBytes()) > 0)
   await spool[Symbol.asyncDispose]()
   assert.deepEqual(readdirSync(join(place, 'spool')), [])
 })
@@ -51,6 +51,40 @@ test('room for the tail is reserved, and what no disk has is refused before the 
   spool.reserveTail(1 << 20)
   assert.equal((await spool.tail.stat()).blocks * 512 >= 1 << 20, true)
   assert.throws(() => spool.reserveTail(2 ** 50), { code: 'spool_full' })
+})
+
+test('the room is what limit and disk leave, less what is spared and what is still to be reserved', async (t) => {
+  await using spool = await openSpool(home(t), 10_000_000)
+  assert.equal(await spool.roomBytes(0), 9_500_000)
+  assert.equal(await spool.roomBytes(1_000_000), 8_500_000)
+  spool.reserveTail(1_000_000)
+  assert.equal(await spool.roomBytes(1_000_000), 8_550_000)
+  spool.growFrames(4_000_000)
+  assert.equal(await spool.roomBytes(1_000_000), 4_750_000)
+  assert.ok((await spool.roomBytes(20_000_000)) < 0)
+  await using unlimited = await openSpool(home(t))
+  const { bavail, bsize } = await statfs(unlimited.directory)
+  const room = await unlimited.roomBytes(0)
+  assert.ok(room > bavail * bsize * 0.9 && room < bavail * bsize, `${room} of ${bavail * bsize}`)
+})
+
+test('frames that are released take no blocks, do not count any more, and leave the others as they are', async (t) => {
+  await using spool = await openSpool(home(t), 3 << 20)
+  const bytes = Buffer.alloc(2 << 20, 'x')
+  await spool.frames.write(bytes)
+  spool.growFrames(2 << 20)
+  assert.ok(
+    spool.releaseFrames([
+      { offset: 0, size: 1 << 20 },
+      { offset: 1 << 20, size: 0 },
+    ]),
+  )
+  const { blocks, size } = await spool.frames.stat()
+  assert.deepEqual([blocks * 512 <= (1 << 20) + 8192, size], [true, 2 << 20])
+  const { buffer } = await spool.frames.read(Buffer.alloc(1 << 20), 0, 1 << 20, 1 << 20)
+  assert.ok(buffer.equals(bytes.subarray(1 << 20)))
+  spool.growFrames(4 << 20)
+  assert.throws(() => spool.growFrames((4 << 20) + 1), { code: 'spool_full', message: /3\.0 MiB/ })
 })
 
 test('a home that cannot be written is said in a sentence', async (t) => {

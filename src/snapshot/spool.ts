@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, open, readdir, rm, statfs, type FileHandle } from 'node
 import { join } from 'node:path'
 import { AppError, systemCode } from '#base/errors.ts'
 import { makeDirectory } from '#base/make-directory.ts'
-import { errnoName, reserve, setXattr, tryLock } from '#posix/libc.ts'
+import { errnoName, punchHole, reserve, setXattr, systemError, tryLock } from '#posix/libc.ts'
 import { PROBE_ATTRIBUTE } from './reader/jail.ts'
 
 /**
- * Where a capture keeps what it has read until the image is verified (attacks.md B8): compressed frames in one file, the
- * raw copies of the freeze in another. It holds the container's secrets: 0700 and 0600, removed with the capture.
+ * Where a capture keeps what it has read until the image is verified, or, where there is no room for all of it, until the
+ * target has it (attacks.md B8): compressed frames in one file, the raw copies of the freeze in another. It holds the container's secrets: 0700 and 0600, removed with the capture.
  */
 export interface Spool extends AsyncDisposable {
   readonly directory: string
@@ -20,16 +20,27 @@ export interface Spool extends AsyncDisposable {
   readonly probePath: string
   /** An empty directory for the reader to mount on. */
   readonly jail: string
-  freeBytes(): Promise<number>
+  /** How much more can be written with some left over, when `tailBytes` are reserved for the tail: negative where not even those. */
+  roomBytes(tailBytes: number): Promise<number>
   /** The frames reach to `bytes` now. Throws `spool_full` beyond TINTYPE_SPOOL_BYTES. */
   growFrames(bytes: number): void
+  /** Give back the place of these frames. False, and they can be read as before, where the file system cannot do that. */
+  releaseFrames(frames: readonly Extent[]): boolean
   /** The same for the frames of squashed layers: both count. */
   growSquashed(bytes: number): void
   /** Reserve room for the tail before the freeze. Throws `spool_full`. */
   reserveTail(bytes: number): void
 }
 
+/** Where in the frames file something is. */
+export interface Extent {
+  readonly offset: number
+  readonly size: number
+}
+
 const LOCK_NAME = 'lock'
+/** Of the room one part in so many stays free: for the index, the last block of each frame, and what others write (attacks.md B8). */
+const SPARE_PARTS = 20
 
 /**
  * A spool of this capture's own below `home`, of at most `limitBytes` of frames and tail. Throws `permission_denied`,
@@ -102,7 +113,10 @@ async function makeSpool(
   const probe = await create('probe')
   setXattr(probe.fd, PROBE_ATTRIBUTE, Uint8Array.of(1))
   await probe.close()
-  let framesBytes = 0
+  let framesEnd = 0
+  let releasedBytes = 0
+  let reservedBytes = 0
+  const framesBytes = () => framesEnd - releasedBytes
   const requireRoom = (neededBytes: number, what: string) => {
     if (neededBytes > limitBytes) throw overLimit(neededBytes, limitBytes, what)
   }
@@ -113,20 +127,27 @@ async function makeSpool(
     squashed,
     probePath,
     jail,
-    async freeBytes() {
+    async roomBytes(tailBytes) {
       const { bavail, bsize } = await statfs(directory)
-      return bavail * bsize
+      const room = Math.min(bavail * bsize, limitBytes - framesBytes() - reservedBytes)
+      return Math.floor(room - Math.max(room, 0) / SPARE_PARTS) - Math.max(0, tailBytes - reservedBytes)
     },
     growFrames(bytes) {
-      framesBytes = Math.max(framesBytes, bytes)
-      requireRoom(framesBytes, 'the image on its way')
+      framesEnd = Math.max(framesEnd, bytes)
+      requireRoom(framesBytes(), 'the image on its way')
+    },
+    releaseFrames(extents) {
+      if (!punchAll(frames.fd, extents)) return false
+      releasedBytes += extents.reduce((sum, { size }) => sum + size, 0)
+      return true
     },
     growSquashed(bytes) {
-      requireRoom(framesBytes + bytes, 'the image on its way and its squashed layers')
+      requireRoom(framesBytes() + bytes, 'the image on its way and its squashed layers')
     },
     reserveTail(bytes) {
-      requireRoom(framesBytes + bytes, 'the image on its way and what changes last')
+      requireRoom(framesBytes() + bytes, 'the image on its way and what changes last')
       reserveTail(tail.fd, bytes, home)
+      reservedBytes = Math.max(reservedBytes, bytes)
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([frames.close(), tail.close(), squashed.close()])
@@ -139,6 +160,16 @@ async function makeSpool(
 function overLimit(neededBytes: number, limitBytes: number, what: string): AppError {
   const message = `TINTYPE_SPOOL_BYTES allows ${mebibytes(limitBytes)}, and ${what} needs at least ${mebibytes(neededBytes)}: raise it, or exclude something large.`
   return new AppError('spool_full', message, { details: { neededBytes, limitBytes } })
+}
+
+/** The first answers for all: whether holes can be punched depends on the file system alone. */
+function punchAll(descriptor: number, extents: readonly Extent[]): boolean {
+  for (const { offset, size } of extents) {
+    const result = size > 0 ? punchHole(descriptor, offset, size) : 0
+    if (errnoName(result) === 'EOPNOTSUPP') return false
+    if (result < 0) throw systemError('fallocate', result)
+  }
+  return true
 }
 
 function reserveTail(descriptor: number, bytes: number, home: string): void {

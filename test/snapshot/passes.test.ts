@@ -128,6 +128,47 @@ test('layers that are closed early have their own ancestors, and together are th
   assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
 })
 
+const MANY =
+  'for i in $(seq 40); do head -c 30000 /dev/urandom > dir/$i; done; ln dir/1 dir/zz; rm dir/file; mkdir last; touch last/x'
+
+test('a pass that has no room pauses before its first layer and after each, until the rest fits', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(MANY, overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper, { layerBytes: 100_000 })
+  const small = 100_000
+  assert.deepEqual(await reader.passInRooms([small, small, small, small, 10_000_000]), [0, 1, 2, 3])
+  assert.ok(reader.layers.length > 8, `${reader.layers.length} layers`)
+  assertReadable(reader.layers)
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
+test('a pass that never has room pauses after every layer, and ends', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(MANY, overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper, { layerBytes: 100_000 })
+  const counts = await reader.passInRooms([-1])
+  assert.deepEqual(
+    counts,
+    [...counts.keys()], // 0, 1, 2, …
+  )
+  assert.ok(reader.layers.length > 8, `${reader.layers.length} layers`)
+  assert.deepEqual(await reader.passInRooms([-1]), [])
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
+test('a pass with room makes the layers that it makes without being asked', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(MANY, overlay.merged)
+  await using asked = await ReaderRun.open(overlay.upper)
+  assert.deepEqual(await asked.passInRooms([10_000_000]), [])
+  await using unasked = await ReaderRun.open(overlay.upper)
+  await unasked.pass()
+  assert.equal(asked.layers.length, 1)
+  assert.ok(Buffer.concat(asked.layers).equals(Buffer.concat(unasked.layers)))
+})
+
 test('the same tree gives the same layers, whatever the number of workers', async () => {
   using overlay = new OverlayMount((lower) => run(BASE, lower))
   run(

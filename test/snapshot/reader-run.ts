@@ -65,6 +65,21 @@ export class ReaderRun implements AsyncDisposable {
     return this.#reader.run(command, 'passed', (event) => this.#take(event))
   }
 
+  /** A live pass with a spool that has room for `rooms` one after the other; how many layers there were at each pause. */
+  async passInRooms([first = 0, ...rooms]: readonly number[]): Promise<readonly number[]> {
+    const onEvent = (event: ReaderEvent) => this.#take(event)
+    const command = { command: 'pass', readMicros: Date.now() * 1000, trustsNothing: false, roomBytes: first } as const
+    const options = { syncsEachFile: false, checksAfterRead: true }
+    let passed = await this.#reader.run({ ...command, ...options }, 'passed', onEvent)
+    const counts: number[] = []
+    while (passed.isPaused) {
+      counts.push(this.layers.length)
+      const roomBytes = rooms.shift() ?? first
+      passed = await this.#reader.run({ command: 'resume', roomBytes }, 'passed', onEvent)
+    }
+    return counts
+  }
+
   /** A frozen pass; `frozenMicros` as if the freeze had been then, `readMicros` as if a sync had been before it. */
   keep({ budgetBytes = 1 << 30, frozenMicros = Date.now() * 1000, readMicros = 0 } = {}): Promise<KeptEvent> {
     return this.#reader.run({ command: 'keep', readMicros, frozenMicros, budgetBytes, trustsNothing: false }, 'kept')

@@ -23,7 +23,7 @@ interface Squash {
 
 /**
  * The layers of the image as they are, or with all of ours merged into few where they are too many, or hold too much that is
- * no longer there (design.md §4.9). All of them are in the target; what is new is read from the spool. What an image shows
+ * no longer there (design.md §4.9). All of them are in the target; what is new is read from the spool, if that still has it. What an image shows
  * is the same either way: where layers of ours cannot be merged exactly, they stay, and a warning says why. Throws
  * `spool_full`, `blob_missing`, `registry_…`, `cancelled`.
  */
@@ -45,10 +45,15 @@ export async function squashChain(
     const squashed = { layers: squash.ours.length, reason, uploadedBytes }
     return { base: baseBelow(base, original), earlier: [], made, squashed }
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'image_unsupported') throw error
+    if (!(error instanceof AppError) || !leavesLayers(error, stack)) throw error
     run.warnings.push(`The layers of earlier snapshots stay as they are, for they cannot be merged: ${error.message}`)
     return stack
   }
+}
+
+/** A spool that could not hold the new layers together cannot hold what they would be merged into: the image is right without. */
+function leavesLayers({ code }: AppError, { made }: ImageStack): boolean {
+  return code === 'image_unsupported' || (code === 'spool_full' && made.some(({ source }) => source.isReleased))
 }
 
 function storedLayers(target: Repository, { base, earlier, made }: ImageStack): readonly StoredLayer[] {
@@ -59,7 +64,11 @@ function storedLayers(target: Repository, { base, earlier, made }: ImageStack): 
   return [
     ...ofBase,
     ...earlier.map(({ descriptor, diffID }) => ({ descriptor, diffID, repository: target })),
-    ...made.map((layer) => ({ descriptor: layer.descriptor, diffID: layer.diffID, repository: inSpool(layer) })),
+    ...made.map((layer) => ({
+      descriptor: layer.descriptor,
+      diffID: layer.diffID,
+      repository: layer.source.isReleased ? target : inSpool(layer),
+    })),
   ]
 }
 

@@ -39,6 +39,8 @@ export interface PlanOptions {
   readonly readMicros: number
   readonly groups: HardlinkGroups
   readonly layerBytes?: number
+  /** Asked for each layer: the most that it may hold, unless one file alone is more. */
+  readonly fitBytes?: () => number
   /** Called before a regular file is planned: where the pass could not sync the file system, it does so file by file. False: do not trust. */
   readonly beforeFile?: (row: number) => boolean
 }
@@ -64,7 +66,11 @@ export function* planLayers(rows: Rows, options: PlanOptions): Generator<Segment
     const row = rows.firstChild(top.directory) + top.next++
     if (!rows.isLive(row)) continue
     if (rows.isDirectory(row)) open(row)
-    else if (rows.has(row, FLAG.changed) && !rows.has(row, FLAG.whiteout)) planner.addEntry(row)
+    else if (rows.has(row, FLAG.changed) && !rows.has(row, FLAG.whiteout)) {
+      if (!planner.fits(row)) planner.closeLayer()
+      yield* planner.take() // nothing of the next layer is marked while who asks still waits for it
+      planner.addEntry(row)
+    }
     yield* planner.take()
   }
   planner.closeLayer()
@@ -99,6 +105,13 @@ class Planner {
     if (this.#rows.has(directory, FLAG.changed) || this.#hasWhiteouts(directory)) this.#enter(directory)
   }
 
+  /** Whether the layer has room for it, or nothing else. */
+  fits(row: number): boolean {
+    const links = this.#options.groups.get(row)?.length ?? 1
+    const bytes = links * HEADER_ESTIMATE + (this.#rows.isRegular(row) ? this.#rows.sizeBytes(row) : 0)
+    return this.#layerBytes + bytes <= this.#fitBytes()
+  }
+
   addEntry(row: number): void {
     const group = this.#options.groups.get(row)
     this.#enter(this.#rows.parent(row))
@@ -119,7 +132,11 @@ class Planner {
 
   #layerLimit(): number {
     const size = this.#options.layerBytes ?? LAYER_BYTES
-    return size * 2 ** Math.floor(this.#layer / LAYERS_PER_SIZE)
+    return Math.min(size * 2 ** Math.floor(this.#layer / LAYERS_PER_SIZE), this.#fitBytes())
+  }
+
+  #fitBytes(): number {
+    return this.#options.fitBytes?.() ?? Infinity
   }
 
   #addGroup(group: readonly number[]): void {

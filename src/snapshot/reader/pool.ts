@@ -57,3 +57,12 @@ function isOfType<T extends WorkerReply['type']>(
 ): reply is Extract<WorkerReply, { type: T }> {
   return reply.type === type
 }
+
+/** All, or the first failure, but not before every worker has stopped. */
+export async function allSettled<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
+  const results = await Promise.allSettled(promises)
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
+}

@@ -1,15 +1,17 @@
 import { systemClock } from '#base/clock.ts'
+import { AppError } from '#base/errors.ts'
 import { groupByDirectory } from '#overlay/exclusions.ts'
 import { NEXT_INDEX_DESCRIPTOR } from '#snapshot/protocol.ts'
-import type { NamedInodes, ReaderCommand, ReaderEvent, ReaderInit } from '#snapshot/protocol.ts'
+import type { NamedInodes, PassedEvent, ReaderCommand, ReaderEvent, ReaderInit } from '#snapshot/protocol.ts'
 import { encodeLayers } from './encode-layers.ts'
 import type { KeptEntry } from './encode.ts'
 import type { EncodedReply } from './messages.ts'
 import { saveRows } from './index-body.ts'
 import { NamedPaths } from './named-paths.ts'
+import { LayerSteps, type TakeOptions } from './layer-steps.ts'
 import { countNamed, markNamed } from './named-rows.ts'
-import { planLayers } from './plan.ts'
-import type { WorkerThread } from './pool.ts'
+import { planLayers, type Segment } from './plan.ts'
+import { allSettled, type WorkerThread } from './pool.ts'
 import { summarize, skippedEntries, unusedExclusions } from './preview.ts'
 import { DiskReads } from './read-ahead.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
@@ -17,6 +19,7 @@ import { sawOneState, settle, type HardlinkGroups } from './settle.ts'
 import { fileSync } from './sync-file.ts'
 import { changedTotals, contentTotal, tailLanes } from './tail.ts'
 import { isTrustedRow } from './trust.ts'
+import { queueDirectories } from './queue-directories.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 export interface SessionParts {
@@ -61,6 +64,8 @@ export class ReaderSession {
   #torn = new NamedPaths()
   /** What layers hold of them is not whole, whatever the pass. */
   readonly #leftOut = new NamedPaths()
+  /** The pass that goes on with `resume`. */
+  #taking: { readonly steps: LayerSteps; readonly passed: Omit<PassedEvent, 'torn' | 'isPaused'> } | undefined
   #unmappedIds = 0
   readonly #metExclusions = new Set<string>()
   readonly #diskReads = new DiskReads()
@@ -80,6 +85,8 @@ export class ReaderSession {
     switch (command.command) {
       case 'pass':
         return this.#pass(command)
+      case 'resume':
+        return this.#resume(command)
       case 'keep':
         return this.#keep(command)
       case 'look':
@@ -106,9 +113,16 @@ export class ReaderSession {
     const { files, bytes } = changedTotals(rows, this.#groups)
     this.#writtenBytes += bytes
     emit({ event: 'scanned', files, bytes })
-    const { readMicros, syncsEachFile, checksAfterRead } = command
-    await this.#encode({ readMicros, syncsEachFile, checksAfterRead })
-    emit({ event: 'passed', files, bytes, torn: this.#torn.count, isOneState })
+    this.#taking = { steps: this.#layerSteps(command), passed: { event: 'passed', files, bytes, isOneState } }
+    await this.#resume(command)
+  }
+
+  async #resume({ roomBytes = Infinity }: { readonly roomBytes?: number | undefined }): Promise<void> {
+    if (!this.#taking) throw new AppError('internal', 'No pass has paused.')
+    const { steps, passed } = this.#taking
+    const isComplete = await steps.next(roomBytes)
+    if (isComplete) this.#taking = undefined
+    this.#parts.emit({ ...passed, torn: this.#torn.count, isPaused: !isComplete })
   }
 
   /** Walk or, after the first time, compare with what the walk before saw. True when a frozen container stood still. */
@@ -149,23 +163,28 @@ export class ReaderSession {
     for (const directory of markNamed(rows, named, isTrusted)) queue.push(directory, false)
   }
 
-  async #encode(options: {
-    readMicros: number
-    syncsEachFile: boolean
-    checksAfterRead: boolean
-    kept?: ReadonlyMap<number, KeptEntry>
-  }): Promise<void> {
-    const { rows, workers, emit, init } = this.#parts
+  #layerSteps(options: TakeOptions): LayerSteps {
+    const { rows, init } = this.#parts
     this.#torn = new NamedPaths()
     this.#passes++
-    const plan = planLayers(rows, {
-      firstLayer: this.#nextLayer,
-      readMicros: options.readMicros,
+    return new LayerSteps(rows, {
       groups: this.#groups,
-      ...(init.layerBytes !== undefined && { layerBytes: init.layerBytes }),
-      ...(options.syncsEachFile && { beforeFile: fileSync(rows) }),
+      plan: (fitBytes) =>
+        planLayers(rows, {
+          firstLayer: this.#nextLayer,
+          readMicros: options.readMicros,
+          groups: this.#groups,
+          fitBytes,
+          ...(init.layerBytes !== undefined && { layerBytes: init.layerBytes }),
+          ...(options.syncsEachFile && { beforeFile: fileSync(rows) }),
+        }),
+      encode: (segments) => this.#encode(segments, options),
     })
-    await encodeLayers(plan, {
+  }
+
+  async #encode(segments: Iterator<Segment>, options: TakeOptions): Promise<void> {
+    const { workers, emit } = this.#parts
+    await encodeLayers(segments, {
       workers,
       checksAfterRead: options.checksAfterRead,
       isCold: () => options.kept === undefined && this.#diskReads.isCold(),
@@ -230,11 +249,14 @@ export class ReaderSession {
     return replies.every(({ entries }) => entries !== undefined)
   }
 
-  async #pack({ readMicros }: PackCommand): Promise<void> {
+  async #pack({ readMicros, roomBytes }: PackCommand): Promise<void> {
     const { files, bytes } = changedTotals(this.#parts.rows, this.#groups)
     this.#writtenBytes += bytes
-    if (files > 0) await this.#encode({ readMicros, syncsEachFile: false, checksAfterRead: false, kept: this.#kept })
-    this.#parts.emit({ event: 'passed', files, bytes, torn: 0, isOneState: true })
+    const passed = { event: 'passed', files, bytes, isOneState: true } as const
+    if (files === 0) return this.#parts.emit({ ...passed, torn: 0, isPaused: false })
+    const options = { readMicros, syncsEachFile: false, checksAfterRead: false, kept: this.#kept }
+    this.#taking = { steps: this.#layerSteps(options), passed }
+    await this.#resume({ roomBytes })
   }
 
   #save(): void {
@@ -261,24 +283,4 @@ export class ReaderSession {
       unusedExclusions: unusedExclusions(init.exclusions, this.#metExclusions),
     })
   }
-}
-
-/** All, or the first failure, but not before every worker has stopped. */
-async function allSettled<T>(promises: readonly Promise<T>[]): Promise<readonly T[]> {
-  const results = await Promise.allSettled(promises)
-  return results.map((result) => {
-    if (result.status === 'rejected') throw result.reason
-    return result.value
-  })
-}
-
-function queueDirectories(rows: Rows, queue: WorkQueue): void {
-  const visit = (directory: number) => {
-    queue.push(directory, false)
-    const first = rows.firstChild(directory)
-    for (let row = first; row < first + rows.childCount(directory); row++) {
-      if (rows.isDirectory(row) && rows.isLive(row)) visit(row)
-    }
-  }
-  visit(ROOT)
 }
