@@ -71,7 +71,8 @@ async function capture(
   assert.ok(code === 0 || (code === 7 && args.includes('--no-freeze')), `exit code ${code}: ${err}${out}`)
   const { layers, reference } = JSON.parse(out) as Captured
   const directory = reference.slice('oci:'.length, reference.lastIndexOf(':'))
-  return layers.map(({ digest }) => {
+  // Two passes of a capture may make the same layer.
+  return [...new Set(layers.map(({ digest }) => digest))].map((digest) => {
     const blob = join(directory, 'blobs', digest.replace(':', '/'))
     const tar = gunzipSync(readFileSync(blob))
     rmSync(blob)
