@@ -161,12 +161,12 @@ async function nextIndex(home: string, identity: IndexIdentity): Promise<Partial
 const WALKED_ROWS = 20_000
 
 function whyNotWatched(
-  { singlePass, usesTracepoints = true }: CaptureOptions,
+  { singlePass, usesTracepoints = true, walkedRows = WALKED_ROWS }: CaptureOptions,
   { mode, isFrozen }: { readonly mode: Mode; readonly isFrozen: boolean },
 ): string | undefined {
   if (!isFrozen || singlePass) return 'the freeze is not to be short'
   if (!usesTracepoints) return 'TINTYPE_TRACEPOINTS is never'
-  const isSmall = mode.mode === 'delta' && mode.index.record.body.rows < WALKED_ROWS
+  const isSmall = mode.mode === 'delta' && mode.index.record.body.rows < walkedRows
   return isSmall ? 'the container has few files' : undefined
 }
 

@@ -32,6 +32,8 @@ export interface CaptureOptions {
   readonly maxFreezeMs?: number
   /** False: the freeze walks, whatever the kernel can (TINTYPE_TRACEPOINTS=never). */
   readonly usesTracepoints?: boolean
+  /** A delta of fewer rows walks; default 20 000, over which a walk takes less than a watch. */
+  readonly walkedRows?: number
   /** What the image says as its time of creation, instead of the freeze: SOURCE_DATE_EPOCH, for images that can be made again. */
   readonly createdMs?: number
   readonly workers?: number

@@ -8,11 +8,16 @@ import type { Engine } from '#lab/engine.ts'
 import { busyboxImage } from '#lab/images.ts'
 import type { Registry } from '#lab/registry.ts'
 import { mustRun } from '#lab/workspace.ts'
-import type { Captured } from '#snapshot/result.ts'
+import type { Captured, CaptureOptions, Progress } from '#snapshot/result.ts'
+import type { Source } from '#snapshot/source.ts'
+import type { Squashed } from '#snapshot/squash/squash.ts'
 import { expectedOf } from '../fidelity/exceptions.ts'
-import { describeContainer, describeUnpacked } from '../fidelity/judges.ts'
-import { snapshot, type CommandOptions } from '../support/command.ts'
+import { describeContainer, describeUnpacked, type Tree } from '../fidelity/judges.ts'
+import { runTintype, snapshot, type CommandOptions } from '../support/command.ts'
 import { assertReadable } from '../support/layers.ts'
+import { snapshotHere } from '../support/snapshot-here.ts'
+import type { Editor } from './editor.ts'
+import { openWatchedEngine } from './watched-engine.ts'
 
 /** A container that is saved again and again, as its user does it. */
 export interface DeltaLab extends AsyncDisposable {
@@ -24,8 +29,20 @@ export interface DeltaLab extends AsyncDisposable {
   readonly work: string
   /** `tintype snapshot` to the next tag of the repository, or to `reference`. */
   save(args?: readonly string[], reference?: string): Promise<Captured>
-  /** Throws unless the image, unpacked by umoci, is what the container shows now, and no layer of ours has a forbidden form. */
-  assertRight(captured: Captured): Promise<void>
+  /**
+   * The same in this process, where the limits can be others. The editor is stopped in the freeze: until it is told to go on,
+   * the container shows what the image has to show.
+   */
+  saveWhile(editor: Editor, more?: Partial<CaptureOptions>): Promise<Captured>
+  /** `tintype squash` of a saved image, in place or to a tag beside it. */
+  squash(captured: Captured, place: 'in place' | 'beside'): Promise<Squashed>
+  /**
+   * Throws unless the image, unpacked by umoci, is `seen` (default: what the container shows now), and no new layer has a
+   * forbidden form.
+   */
+  assertRight(image: Captured | Squashed, seen?: Tree): Promise<void>
+  /** Throws unless the engine, too, pulls it as `seen`. */
+  assertPulled(image: Captured, seen: Tree): Promise<void>
   /** Each image that was saved so far, or this one, is pulled by the engine and run. */
   assertRuns(only?: Captured): Promise<void>
 }
@@ -49,24 +66,64 @@ export async function openDeltaLab({ engine, registry, fillBase }: LabOptions): 
   const options = { home: join(directory, 'home'), socketPath: engine.socketPath }
   const layout = join(directory, 'layout')
   const references: string[] = []
+  const nextReference = () => `${registry.host}/${name}/image:v${references.length}`
   return {
     engine,
     registry,
     container,
     options,
     work: `/proc/${container.pid}/root/work`,
-    async save(args = [], reference = `${registry.host}/${name}/image:v${references.length}`) {
+    async save(args = [], reference = nextReference()) {
       references.push(reference)
       return await snapshot([container.id, reference, ...args], options)
     },
-    async assertRight(captured) {
-      const from = `docker://${captured.reference}`
+    async saveWhile(editor, more = {}) {
+      let phase: Progress['phase'] = 'locating'
+      let isStopped = false
+      await using door = await openWatchedEngine({
+        behind: engine.socketPath,
+        socketPath: join(directory, 'engine.sock'),
+        // A barrier is a freeze, too, and edits go on after it.
+        onFrozen() {
+          if (phase !== 'frozen') return
+          editor.stop()
+          isStopped = true
+        },
+      })
+      const reference = nextReference()
+      references.push(reference)
+      const onProgress = (now: Progress) => void (phase = now.phase)
+      const captured = await snapshotHere([container.id, reference], {
+        ...options,
+        more: { onProgress, ...more },
+        change: (source) => frozenThrough(source, door.socketPath),
+      })
+      assert.ok(isStopped, 'it was frozen')
+      return captured
+    },
+    async squash({ reference }, place) {
+      const target = place === 'beside' ? [`${reference}-squashed`] : []
+      const { code, out, err } = await runTintype(
+        ['squash', reference, ...target, '--overwrite', '--json', '--quiet'],
+        options,
+      )
+      assert.equal(code, 0, err + out)
+      return JSON.parse(out) as Squashed
+    },
+    async assertRight(image, seen) {
+      const from = `docker://${image.reference}`
       await mustRun('skopeo', ['copy', '--quiet', '--src-tls-verify=false', from, `oci:${layout}:t`])
-      const seen = expectedOf(await describeContainer(container), 'umoci')
-      assert.deepEqual(differences(await describeUnpacked(layout, directory), seen), [], captured.modeReason)
-      assert.deepEqual(captured.torn, [])
-      const files = captured.layers.filter(({ reused }) => !reused).map(({ digest }) => blobOf(layout, digest))
-      assertReadable(files)
+      const expected = expectedOf(seen ?? (await describeContainer(container)), 'umoci')
+      const why = 'modeReason' in image ? image.modeReason : 'squashed'
+      assert.deepEqual(differences(await describeUnpacked(layout, directory), expected), [], why)
+      if ('torn' in image) assert.deepEqual(image.torn, [])
+      assertReadable(newLayers(image).map((digest) => blobOf(layout, digest)))
+    },
+    async assertPulled({ reference }, seen) {
+      await engine.docker(['pull', '--quiet', reference])
+      await using pulled = await startContainer(engine, reference)
+      const expected = expectedOf(seen, engine.name)
+      assert.deepEqual(differences(await describeContainer(pulled), expected), [], engine.name)
     },
     async assertRuns(only) {
       for (const reference of new Set(only ? [only.reference] : references)) {
@@ -81,6 +138,18 @@ export async function openDeltaLab({ engine, registry, fillBase }: LabOptions): 
       rmSync(directory, { recursive: true })
     },
   }
+}
+
+/** A container that its engine freezes through another socket. */
+function frozenThrough(source: Source, socketPath: string): Source {
+  const { freezer } = source
+  assert.equal(freezer?.kind, 'engine')
+  return { ...source, freezer: { ...freezer, socketPath } }
+}
+
+/** Digests of what a snapshot or a squash has made. */
+function newLayers({ layers }: Captured | Squashed): readonly string[] {
+  return layers.flatMap((layer) => ('reused' in layer && layer.reused ? [] : [layer.digest]))
 }
 
 interface BaseParts {

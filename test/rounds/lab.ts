@@ -3,19 +3,14 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '#base/clock.ts'
-import { openRegistries } from '#cli/registries.ts'
-import { runSnapshot } from '#cli/snapshot.ts'
-import { readConfig } from '#config/config.ts'
 import { startContainer, type Container } from '#lab/container.ts'
 import { differences } from '#lab/describe-tree.ts'
 import type { Engine } from '#lab/engine.ts'
 import { busyboxImage } from '#lab/images.ts'
 import type { Registry } from '#lab/registry.ts'
-import { locateDockerContainer } from '#runtime/docker/locate.ts'
-import { capture } from '#snapshot/capture.ts'
 import type { Captured, CaptureOptions } from '#snapshot/result.ts'
 import { describeContainer, type Tree } from '../fidelity/judges.ts'
+import { snapshotHere } from '../support/snapshot-here.ts'
 
 export interface Rounds extends AsyncDisposable {
   readonly container: Container
@@ -51,7 +46,7 @@ export async function openRounds(engine: Engine, registry: Registry): Promise<Ro
     referenceOf,
     change: async (script) => void (await container.exec(['sh', '-es'], { input: script })),
     save: (tag, more = {}) =>
-      save(container, { home, socketPath: engine.socketPath, reference: referenceOf(tag), more }),
+      snapshotHere([container.id, referenceOf(tag)], { home, socketPath: engine.socketPath, more }),
     async restart(tag) {
       const expected = await describeContainer(container)
       await container.remove()
@@ -79,31 +74,4 @@ export async function openRounds(engine: Engine, registry: Registry): Promise<Ro
 
 export function assertSame(actual: Tree, expected: Tree, what: string): void {
   assert.deepEqual(differences(actual, expected), [], what)
-}
-
-interface Saving {
-  readonly home: string
-  readonly socketPath: string
-  readonly reference: string
-  readonly more: Partial<CaptureOptions>
-}
-
-async function save(container: Container, { home, socketPath, reference, more }: Saving): Promise<Captured> {
-  const { signal } = new AbortController()
-  const config = await readConfig({ TINTYPE_HOME: home, DOCKER_HOST: `unix://${socketPath}` })
-  const said: string[] = []
-  await runSnapshot(
-    [container.id, reference, '--json', '--quiet'],
-    {
-      terminal: { out: (text) => void said.push(String(text)), err: () => {}, isInteractive: false, columns: () => 80 },
-      clock: systemClock,
-      config,
-      thawLeftovers: () => Promise.resolve([]),
-      ...openRegistries({ config, env: {}, signal }),
-      locate: (id) => locateDockerContainer({ socketPath, container: id, signal, spoolDirectory: home }),
-      capture: (source, options) => capture(source, { ...options, ...more }),
-    },
-    more.signal ?? signal,
-  )
-  return JSON.parse(said.join('')) as Captured
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { describeTree, differences } from '#lab/describe-tree.ts'
 import { playCaptures } from './captures.ts'
-import { applyEdits, edits } from './edits.ts'
+import { applyEdits, bases, edits } from './edits.ts'
 import { OverlayMount } from './overlay-mount.ts'
 import { ReaderRun, type Saved } from './reader-run.ts'
 
@@ -11,7 +11,7 @@ const RUNS = process.env['TINTYPE_TEST_LONG'] ? 60 : 6
 
 test('whatever is edited between captures, base and chain together are the container at each freeze', async () => {
   const history = fc.record({
-    base: edits,
+    base: bases,
     captures: fc.array(fc.record({ live: edits, last: edits, hasLivePass: fc.boolean() }), {
       minLength: 2,
       maxLength: 5,

@@ -6,8 +6,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { NamedChanges } from '#snapshot/named-changes.ts'
 import { openCtimeWatch } from '#watch/open.ts'
+import { listLayer } from '../support/layers.ts'
 import { playCaptures } from './captures.ts'
-import { applyEdits, edits } from './edits.ts'
+import { applyEdits, bases, edits } from './edits.ts'
 import { OverlayMount } from './overlay-mount.ts'
 import { ReaderRun } from './reader-run.ts'
 
@@ -36,7 +37,7 @@ function taken(changes: NamedChanges) {
 
 test('a freeze that goes by tracepoints takes what a walk would have found', async () => {
   const history = fc.record({
-    base: edits,
+    base: bases,
     captures: fc.array(fc.record({ before: edits, during: edits, isRead: fc.boolean() }), {
       minLength: 1,
       maxLength: 3,
@@ -61,6 +62,30 @@ test('a freeze that goes by tracepoints takes what a walk would have found', asy
         },
       }),
     ),
+    { numRuns: RUNS },
+  )
+})
+
+test('tracepoints and walk give the same set: two readers that know the same make the same layers', async () => {
+  const history = fc.record({ base: bases, before: edits, during: fc.array(edits, { minLength: 1, maxLength: 3 }) })
+  await fc.assert(
+    fc.asyncProperty(history, async ({ base, before, during }) => {
+      using overlay = new OverlayMount((lower) => applyEdits(base, lower))
+      applyEdits(before, overlay.merged)
+      await new Promise((resolve) => setTimeout(resolve, 30)) // past the margin of a ctime: what is read is trusted
+      await using watch = await openChanges(overlay.upper)
+      await using named = await ReaderRun.open(overlay.upper)
+      await using walking = await ReaderRun.open(overlay.upper)
+      for (const reader of [named, walking]) await reader.pass()
+      for (const each of during) applyEdits(each, overlay.merged)
+      const readMicros = Date.now() * 1000
+      const kept = [await named.keepNamed(taken(watch.changes), readMicros), await walking.keep({ readMicros })]
+      assert.deepEqual(kept[0], kept[1])
+      for (const reader of [named, walking]) await reader.pack(readMicros)
+      const [byNames, byWalk] = [named, walking].map(({ layers }) => layers.map(listLayer))
+      assert.deepEqual(byNames, byWalk)
+      assert.ok(named.layers.every((layer, i) => layer.equals(walking.layers[i] ?? Buffer.alloc(0))))
+    }),
     { numRuns: RUNS },
   )
 })
