@@ -78,38 +78,13 @@ export async function openDeltaLab({ engine, registry, fillBase }: LabOptions): 
       return await snapshot([container.id, reference, ...args], options)
     },
     async saveWhile(editor, more = {}) {
-      let phase: Progress['phase'] = 'locating'
-      let isStopped = false
-      await using door = await openWatchedEngine({
-        behind: engine.socketPath,
-        socketPath: join(directory, 'engine.sock'),
-        // A barrier is a freeze, too, and edits go on after it.
-        onFrozen() {
-          if (phase !== 'frozen') return
-          editor.stop()
-          isStopped = true
-        },
-      })
       const reference = nextReference()
       references.push(reference)
-      const onProgress = (now: Progress) => void (phase = now.phase)
-      const captured = await snapshotHere([container.id, reference], {
-        ...options,
-        more: { onProgress, ...more },
-        change: (source) => frozenThrough(source, door.socketPath),
-      })
-      assert.ok(isStopped, 'it was frozen')
-      return captured
+      const doorPath = join(directory, 'engine.sock')
+      return await saveStopped([container.id, reference], { ...options, editor, more, doorPath })
     },
-    async squash({ reference }, place) {
-      const target = place === 'beside' ? [`${reference}-squashed`] : []
-      const { code, out, err } = await runTintype(
-        ['squash', reference, ...target, '--overwrite', '--json', '--quiet'],
-        options,
-      )
-      assert.equal(code, 0, err + out)
-      return JSON.parse(out) as Squashed
-    },
+    squash: ({ reference }, place) =>
+      squash([reference, ...(place === 'beside' ? [`${reference}-squashed`] : []), '--overwrite'], options),
     async assertRight(image, seen) {
       const from = `docker://${image.reference}`
       await mustRun('skopeo', ['copy', '--quiet', '--src-tls-verify=false', from, `oci:${layout}:t`])
@@ -138,6 +113,43 @@ export async function openDeltaLab({ engine, registry, fillBase }: LabOptions): 
       rmSync(directory, { recursive: true })
     },
   }
+}
+
+interface SaveStopped extends CommandOptions {
+  readonly editor: Editor
+  readonly more: Partial<CaptureOptions>
+  /** Where the socket is made through which the engine freezes. */
+  readonly doorPath: string
+}
+
+async function saveStopped(args: readonly string[], options: SaveStopped): Promise<Captured> {
+  const { editor, more, doorPath, home, socketPath } = options
+  let phase: Progress['phase'] = 'locating'
+  let isStopped = false
+  await using door = await openWatchedEngine({
+    behind: socketPath,
+    socketPath: doorPath,
+    // A barrier is a freeze, too, and edits go on after it.
+    onFrozen() {
+      if (phase !== 'frozen') return
+      editor.stop()
+      isStopped = true
+    },
+  })
+  const captured = await snapshotHere(args, {
+    home,
+    socketPath,
+    more: { onProgress: (now) => void (phase = now.phase), ...more },
+    change: (source) => frozenThrough(source, door.socketPath),
+  })
+  assert.ok(isStopped, 'it was frozen')
+  return captured
+}
+
+async function squash(args: readonly string[], options: CommandOptions): Promise<Squashed> {
+  const { code, out, err } = await runTintype(['squash', ...args, '--json', '--quiet'], options)
+  assert.equal(code, 0, err + out)
+  return JSON.parse(out) as Squashed
 }
 
 /** A container that its engine freezes through another socket. */
