@@ -77,7 +77,18 @@ export async function judge(engine: Engine, reference: string, directory: string
   }
   const byUmoci = async () => void trees.set('umoci', await describeUnpacked(layout, directory))
   await Promise.all([byUmoci(), byEngines()])
+  const [podman, umoci] = [trees.get('podman'), trees.get('umoci')]
+  if (podman && umoci) trees.set('podman', withoutOwn(podman, umoci))
   return { trees, layers: layerFiles(layout) }
+}
+
+/** Podman gives a root that no layer has a mode of its own, and makes `/run` where the image has none. */
+function withoutOwn(podman: Tree, umoci: Tree): Tree {
+  const [root, unpacked] = [podman.get('.'), umoci.get('.')]
+  const tree = new Map(podman)
+  if (root && unpacked) tree.set('.', { ...root, mode: unpacked.mode })
+  if (!umoci.has('run')) tree.delete('run')
+  return tree
 }
 
 async function describePulled(engine: Engine, reference: string): Promise<Tree> {
