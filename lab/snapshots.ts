@@ -8,13 +8,8 @@ import { digestOf } from '#oci/digest.ts'
 import { formatReference } from '#oci/reference.ts'
 import type { Repository } from '#registry/repository.ts'
 import type { CaptureEvent, CaptureRequest, CaptureRun, RuntimeHandle } from '#runtime/runtime.ts'
-import type {
-  InstanceFacts,
-  SavingOutcome,
-  SnapshotInstances,
-  SnapshotParts,
-  SnapshotRegistries,
-} from '#service/snapshots/parts.ts'
+import type { InstanceFacts, SavingOutcome } from '#service/saving.ts'
+import type { SnapshotInstances, SnapshotParts, SnapshotRegistries } from '#service/snapshots/parts.ts'
 import type { Captured } from '#snapshot/result.ts'
 
 /** The machine's clock, which a test can put forward: what was to last has run out, and nobody has waited. */

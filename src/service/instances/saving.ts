@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import type { RuntimeHandle } from '#runtime/runtime.ts'
+import type { InstanceFacts, SavingOutcome } from '#service/saving.ts'
 import type { InstanceRecord } from '#store/instance-record.ts'
 import type { Store } from '#store/open-store.ts'
 import type { Tables } from '#store/tables.ts'
@@ -13,26 +13,6 @@ export interface SavingParts {
   readonly store: Store
   readonly clock: Clock
   readonly worker: Wakeable
-}
-
-/** What a snapshot needs to know of an instance. */
-export interface InstanceFacts {
-  readonly instanceId: string
-  readonly workspaceId: string
-  readonly userId: string
-  readonly status: string
-  readonly imageId: string
-  readonly handle: RuntimeHandle | undefined
-  /** Where something is mounted: never saved. */
-  readonly mountPaths: readonly string[]
-}
-
-export interface SavingOutcome {
-  readonly outcome: 'Saved' | 'SaveFailed'
-  readonly reasonCode: string
-  readonly reasonMessage: string
-  /** `stop`: it was saved in order to be stopped, and is stopped now if it was saved. */
-  readonly then: 'run' | 'stop'
 }
 
 const WORKSPACE = '/mnt/workspace'

@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts'
-import type { InstanceFacts } from '#service/snapshots/parts.ts'
+import type { InstanceFacts } from '#service/saving.ts'
 import type { Snapshots } from '#service/snapshots/snapshots.ts'
 import type { Store } from '#store/open-store.ts'
 

@@ -1,31 +1,9 @@
 import type { Clock } from '#base/clock.ts'
 import type { Repository } from '#registry/repository.ts'
-import type { RegistryAccess, Runtime, RuntimeHandle } from '#runtime/runtime.ts'
+import type { RegistryAccess, Runtime } from '#runtime/runtime.ts'
 import type { Reference } from '#oci/reference.ts'
+import type { InstanceFacts, SavingOutcome } from '#service/saving.ts'
 import type { Store } from '#store/open-store.ts'
-
-/** What a snapshot needs to know of an instance. */
-export interface InstanceFacts {
-  readonly instanceId: string
-  readonly workspaceId: string
-  readonly userId: string
-  /** As the API shows it: `Running`, `Saving`, `Stopped` … */
-  readonly status: string
-  /** Of the catalogue; empty when the instance was made from a reference. */
-  readonly imageId: string
-  /** Absent while there is no container. */
-  readonly handle: RuntimeHandle | undefined
-  /** Where something is mounted: never saved. */
-  readonly mountPaths: readonly string[]
-}
-
-export interface SavingOutcome {
-  readonly outcome: 'Saved' | 'SaveFailed'
-  readonly reasonCode: string
-  readonly reasonMessage: string
-  /** `stop`: the instance was saved in order to be stopped, and is stopped now if it was saved. */
-  readonly then: 'run' | 'stop'
-}
 
 /** What snapshots ask of the instances. Each call may come again after a crash, with the same effect. */
 export interface SnapshotInstances {
