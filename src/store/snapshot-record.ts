@@ -99,8 +99,6 @@ export const SUMMARY_COLUMNS = [
 
 export type SnapshotSummary = Pick<SnapshotRecord, (typeof SUMMARY_COLUMNS)[number]>
 
-export type SummaryRow = Pick<Selectable<SnapshotRow>, (typeof SUMMARY_COLUMNS)[number]>
-
 export type RecordRow = Pick<Selectable<SnapshotRow>, (typeof RECORD_COLUMNS)[number]>
 
 /** A row as a record. What stands in its JSON columns was written by this room. */
@@ -121,9 +119,27 @@ export function parseSnapshotRow(row: RecordRow): SnapshotRecord {
   }
 }
 
-/** The columns of a summary as one. */
-export function parseSummary(row: SummaryRow): SnapshotSummary {
-  return { ...row, status: row.status as SnapshotStatus }
+type ValuesOf<Columns extends readonly (keyof SnapshotSummary)[]> = {
+  readonly [I in keyof Columns]: SnapshotSummary[Columns[I]]
+}
+
+/** Several summaries, from JSON: an array of arrays of their columns. */
+export function parseSummaries(json: string): readonly SnapshotSummary[] {
+  const rows = JSON.parse(json) as readonly ValuesOf<typeof SUMMARY_COLUMNS>[]
+  return rows.map(
+    ([snapshotId, instanceId, name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs]) => ({
+      snapshotId,
+      instanceId,
+      name,
+      imageUrl,
+      imageId,
+      status,
+      reasonCode,
+      reasonMessage,
+      createdMs,
+      modifiedMs,
+    }),
+  )
 }
 
 /** A whole row as a record with its long texts. */

@@ -79,17 +79,34 @@ forEachStore('snapshots', (open) => {
       records: [],
       total: 0,
     })
-    const latest = await snapshots.latestOf(['dsw-1', 'dsw-2'], { limit: 2, savedOnly: false })
+    await snapshots.insert({ ...NEW, snapshotId: 'snp-"quoted"', name: 'línea\n', instanceId: 'dsw-3' }, 2 ** 42 + 1)
+    const latest = async (limit: number, savedOnly: boolean) =>
+      await snapshots.latestOf(['dsw-1', 'dsw-2', 'dsw-3', 'dsw-4'], { limit, savedOnly })
+    const [all, saved] = [await latest(2, false), await latest(1, true)]
+    const names = (of: typeof all) =>
+      [...of].map(([id, found]) => [id, ...found.map(({ snapshotId }) => snapshotId)].join()).toSorted()
+    assert.deepEqual(names(all), ['dsw-1,snp-4,snp-3', 'dsw-2,snp-other', 'dsw-3,snp-"quoted"', 'dsw-4'])
+    assert.deepEqual(names(saved), ['dsw-1,snp-4', 'dsw-2', 'dsw-3', 'dsw-4'])
+    const {
+      snapshotId,
+      instanceId,
+      name,
+      imageUrl,
+      imageId,
+      status,
+      reasonCode,
+      reasonMessage,
+      createdMs,
+      modifiedMs,
+    } = (await snapshots.findRecord('snp-4'))!
+    assert.deepEqual(saved.get('dsw-1'), [
+      { snapshotId, instanceId, name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs },
+    ])
     assert.deepEqual(
-      latest.map(({ snapshotId }) => snapshotId),
-      ['snp-other', 'snp-4', 'snp-3'],
+      all.get('dsw-3')?.map((each) => [each.name, each.createdMs]),
+      [['línea\n', 2 ** 42 + 1]],
     )
-    const saved = await snapshots.latestOf(['dsw-1', 'dsw-2'], { limit: 1, savedOnly: true })
-    assert.deepEqual(
-      saved.map(({ snapshotId, imageId }) => [snapshotId, imageId]),
-      [['snp-4', 'image-4']],
-    )
-    assert.deepEqual(await snapshots.latestOf([], { limit: 1, savedOnly: true }), [])
+    assert.equal((await snapshots.latestOf([], { limit: 1, savedOnly: true })).size, 0)
   })
 
   test('records stay when their instance goes, until they are removed', async () => {

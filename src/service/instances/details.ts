@@ -74,7 +74,6 @@ async function detailsOf(
   ])
   const nowMs = clock.wallMs()
   const byInstance = Map.groupBy(labels, ({ instanceId }) => instanceId)
-  const snapshotsByInstance = Map.groupBy(snapshots, ({ instanceId }) => instanceId)
   return records.map((record) => {
     const { instanceId } = record
     const all = byInstance.get(instanceId) ?? []
@@ -87,7 +86,7 @@ async function detailsOf(
       tags: all.filter(({ kind }) => kind === 'tag'),
       ...(culler && { culler: { ...culler, idleMinutes: idleMinutes(culler, nowMs) } }),
       ...(timer && { timer: { ...timer, remainingMs: Math.max(0, timer.dueMs - nowMs) } }),
-      snapshots: snapshotsByInstance.get(instanceId) ?? [],
+      snapshots: snapshots.get(instanceId) ?? [],
       runningMs: runningMs(record, nowMs),
       ...secretsOf(parts, record, viewer),
     }

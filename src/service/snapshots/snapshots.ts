@@ -153,8 +153,8 @@ function notFound(instanceId: string, snapshotId: string): AppError {
 
 /** Where the instance was saved last, else the server's default (dsw-api §9 row 12). */
 async function repositoryToStop(instanceId: string, { store, defaultRepository }: SnapshotParts): Promise<string> {
-  const [saved] = await store.snapshots.latestOf([instanceId], { limit: 1, savedOnly: true })
-  const text = saved?.imageUrl ?? defaultRepository
+  const latest = await store.snapshots.latestOf([instanceId], { limit: 1, savedOnly: true })
+  const text = latest.get(instanceId)?.[0]?.imageUrl ?? defaultRepository
   if (text !== undefined) {
     const { registry, repository } = parseReference(text)
     return formatReference({ registry, repository })
