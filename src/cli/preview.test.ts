@@ -78,6 +78,11 @@ test('a missing container is a mistake of usage', async () => {
   await assert.rejects(start('--json'), /tintype preview needs CONTAINER/)
 })
 
+test('the text says that layers would be merged, and why', () => {
+  const squash = { layers: 33, reason: '33 layers would lie on the first base image, and 32 may' }
+  assert.match(describePreview({ ...FOUND, squash }), /^ {2}squash +33 layers of this .*: 33 layers would lie/m)
+})
+
 test('of a delta the text says how much of it is new', () => {
   const text = describePreview({ ...FOUND, mode: 'delta', changed: { entries: 3, rawBytes: 2048 } })
   assert.match(text, /^ {2}new of it +3 entries, 2\.05 kB\n/m)

@@ -3,7 +3,7 @@ import type { Preview } from '#snapshot/result.ts'
 import type { Source } from '#snapshot/source.ts'
 import { parseArguments } from './arguments.ts'
 import { EXIT } from './failure.ts'
-import { describeLosses, listed, row } from './snapshot-report.ts'
+import { describeLosses, describeSquash, listed, row } from './snapshot-report.ts'
 import type { Terminal } from './terminal.ts'
 import { encodeJsonLine, escapeText, formatBytes, formatDuration, formatNumberOf, formatPath } from './text.ts'
 
@@ -66,6 +66,7 @@ export function describePreview(found: Preview): string {
       : []),
     row('base', found.baseReference),
     row('mode', `${found.mode}: ${found.modeReason}`),
+    ...(found.squash ? [row('squash', describeSquash(found.squash))] : []),
     row('looked for', formatDuration(found.totalMs)),
     ...listed('Largest directories', found.largestDirectories.map(counted)),
     ...listed('Largest files', found.largestFiles.map(sized)),

@@ -25,7 +25,7 @@ export function describeCaptured(captured: Captured): string {
   return `${[...lines, ...describeLosses(captured)].join('\n')}\n`
 }
 
-function describeSquash({ layers, reason }: NonNullable<Captured['squashed']>): string {
+export function describeSquash({ layers, reason }: NonNullable<Captured['squashed']>): string {
   return `${formatNumberOf(layers, 'layer')} of this and earlier snapshots: ${reason}`
 }
 

@@ -11,6 +11,7 @@ const sized = () => listed(fields({ ...path(), Bytes: int64(), Entries: int64() 
 export const snapshotPreview = () =>
   fields({
     BaseReference: said(),
+    Changed: fields({ Entries: int64(), RawBytes: int64() }),
     Entries: int64(),
     Excluded: sized(),
     InstanceId: said(),
@@ -21,6 +22,7 @@ export const snapshotPreview = () =>
     ModeReason: said(),
     RawBytes: int64(),
     Skipped: skipped(),
+    Squash: fields({ Layers: int32(), Reason: said() }),
     TotalMs: int64(),
     UnsavedMounts: paths(),
     Warnings: listed(said()),

@@ -49,7 +49,7 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
  * What the labels say of the image under our layers; undefined when they say nothing, or something that cannot be true:
  * anyone may write labels.
  */
-export function originalBase(config: ImageConfig): OriginalBase | undefined {
+export function originalBase(config: Pick<ImageConfig, 'labels' | 'diffIDs'>): OriginalBase | undefined {
   const count = config.labels[BASE_LAYERS_LABEL]
   if (count === undefined || !/^\d{1,4}$/.test(count) || Number(count) > config.diffIDs.length) return undefined
   const digest = config.labels[BASE_DIGEST_LABEL]

@@ -1,6 +1,7 @@
 import { systemClock } from '#base/clock.ts'
 import { parseExclusion } from '#overlay/exclusions.ts'
 import { bodyOf, chooseMode, loadedFrom, type Mode } from './chain/choose-mode.ts'
+import { nextLayers, tooManyLayers } from './chain/choose-squash.ts'
 import { resultPath, unsavedMounts } from './describe.ts'
 import { readerInit } from './reader-init.ts'
 import { startReader, type ReaderProcess } from './reader-process.ts'
@@ -33,6 +34,7 @@ export async function preview(source: Source, options: PreviewOptions): Promise<
     mode: mode.mode,
     modeReason: mode.reason,
     ...(changed && { changed }),
+    ...squashNext(source, mode, changed ?? found),
     entries: found.entries,
     rawBytes: found.rawBytes,
     largestDirectories: named(found.directories),
@@ -50,6 +52,15 @@ export async function preview(source: Source, options: PreviewOptions): Promise<
     ],
     totalMs: Math.round(systemClock.monotonicMs() - startMs),
   }
+}
+
+/** Whether too many layers would lie on the first base. */
+function squashNext({ base }: Source, mode: Mode, found: { readonly entries: number; readonly rawBytes: number }) {
+  const chain = mode.mode === 'delta' ? mode.index.record.chain : undefined
+  const below = chain ? chain.baseLayers + chain.layers.length : base.diffIDs.length
+  const counts = nextLayers({ original: base.originalLayers, below }, found)
+  const reason = tooManyLayers(counts)
+  return reason === undefined ? {} : { squash: { layers: counts.ours, reason } }
 }
 
 interface LookOptions extends PreviewOptions {

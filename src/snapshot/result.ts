@@ -116,6 +116,8 @@ export interface Preview {
   readonly modeReason: string
   /** What a delta would take of the entries below; missing when the snapshot is to be full. */
   readonly changed?: { readonly entries: number; readonly rawBytes: number }
+  /** Set when so many layers would be merged, and why. What they hold that is no longer there is not looked for. */
+  readonly squash?: { readonly layers: number; readonly reason: string }
   readonly entries: number
   readonly rawBytes: number
   readonly largestDirectories: readonly {

@@ -43,6 +43,8 @@ export interface BaseImage {
   readonly manifestDigest?: Digest
   /** The diffIDs of its layers, base first. */
   readonly diffIDs: readonly DiffID[]
+  /** So many of them are of the first base: the others are of snapshots before, as the image's labels say. */
+  readonly originalLayers: number
   /** `linux/amd64`: which manifest of an index. */
   readonly platform: { readonly os: string; readonly architecture: string; readonly variant?: string }
   /** The image out of the engine, for images that are in no registry. Throws `base_not_found`. */

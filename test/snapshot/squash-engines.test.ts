@@ -11,6 +11,7 @@ import type { Engine } from '#lab/engine.ts'
 import { busyboxImage, multiLayerImage } from '#lab/images.ts'
 import { startRegistry } from '#lab/registry.ts'
 import type { Registry } from '#lab/registry.ts'
+import type { Captured, Preview } from '#snapshot/result.ts'
 import type { Squashed } from '#snapshot/squash/squash.ts'
 import { describeContainer, judge, save } from '../fidelity/judges.ts'
 import type { Tree } from '../fidelity/judges.ts'
@@ -62,6 +63,26 @@ test('40 layers that docker built become one on nothing', async () => {
   const squashed = await squash([reference, `${registry.host}/squash/built:1`])
   assert.deepEqual([squashed.squashedLayers, squashed.layers.length, squashed.baseLayers], [40, 1, 0])
   await assertSame(squashed, expected)
+})
+
+test('a preview says that the layers of earlier snapshots would be merged, and the snapshot merges as many', async () => {
+  const name = await multiLayerImage(engine, 40, { unique: `squash-${process.pid}` })
+  const image = `tintype-lab/labelled:${process.pid}`
+  await using stopped = await startContainer(engine, name)
+  await engine.docker(['commit', '--change', 'LABEL io.tintype.base.layers=7', stopped.id, image])
+  await using container = await startContainer(engine, image)
+  await container.exec(['sh', '-c', 'echo new > /new'])
+  const options = { home: join(root, 'preview-home'), socketPath: engine.socketPath }
+  const json = async (args: readonly string[]) => {
+    const { code, out, err } = await runTintype([...args, '--json'], options)
+    assert.equal(code, 0, err + out)
+    return JSON.parse(out) as Preview & Captured
+  }
+  const reason = '34 layers would lie on the first base image, and 32 may' // 40, less 7, and the new one
+  assert.deepEqual((await json(['preview', container.id])).squash, { layers: 34, reason })
+  const saved = await json(['snapshot', container.id, `${registry.host}/squash/labelled:saved`, '--quiet'])
+  assert.deepEqual(saved.squashed, { layers: 34, reason })
+  assert.deepEqual((await json(['preview', container.id])).squash, undefined, 'the next one continues what was merged')
 })
 
 /** Each is done in a container of the image that the one before gave. */

@@ -50,6 +50,7 @@ export function fakeImage(texts: readonly string[], options: FakeImageOptions = 
     repoDigests: [],
     configDigest: configDescriptor.digest,
     diffIDs,
+    originalLayers: diffIDs.length,
     platform,
     export: () => Promise.reject(new Error('the engine was asked for the image')),
   }

@@ -82,6 +82,10 @@ export function previewOf(answer: WirePreview): Preview {
     baseReference: answer.BaseReference ?? '',
     mode: modeOf(answer.Mode),
     modeReason: answer.ModeReason ?? '',
+    ...(answer.Changed && {
+      changed: { entries: answer.Changed.Entries ?? 0, rawBytes: answer.Changed.RawBytes ?? 0 },
+    }),
+    ...(answer.Squash && { squash: { layers: answer.Squash.Layers ?? 0, reason: answer.Squash.Reason ?? '' } }),
     entries: answer.Entries ?? 0,
     rawBytes: answer.RawBytes ?? 0,
     largestDirectories: (answer.LargestDirectories ?? []).map(sizedOf),

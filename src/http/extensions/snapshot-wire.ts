@@ -19,6 +19,7 @@ const writeSized = (sized: Preview['largestDirectories']) =>
 export function writePreview(instanceId: string, preview: Preview) {
   return {
     BaseReference: preview.baseReference,
+    ...(preview.changed && { Changed: { Entries: preview.changed.entries, RawBytes: preview.changed.rawBytes } }),
     Entries: preview.entries,
     Excluded: writeSized(preview.excluded),
     InstanceId: instanceId,
@@ -29,6 +30,7 @@ export function writePreview(instanceId: string, preview: Preview) {
     ModeReason: preview.modeReason,
     RawBytes: preview.rawBytes,
     Skipped: writeSkipped(preview.skipped),
+    ...(preview.squash && { Squash: { Layers: preview.squash.layers, Reason: preview.squash.reason } }),
     TotalMs: Math.round(preview.totalMs),
     UnsavedMounts: writePaths(preview.unsavedMounts),
     Warnings: [...preview.warnings],

@@ -49,6 +49,7 @@ const image = (
 ): ImageInfo => ({
   repoDigests: [],
   diffIDs,
+  labels: {},
   storage: { driver: 'overlay2', lowerdirs, ...(upperdir && { upperdir }) },
   platform: { os: 'linux', architecture: 'amd64' },
   ...change,
@@ -63,9 +64,20 @@ test('overlay2: the lowerdirs are the layers of the image, under the init layer'
     name: 'python:3.12',
     repoDigests: [],
     diffIDs,
+    originalLayers: 2,
     platform: { os: 'linux', architecture: 'amd64' },
     configDigest: digest('c'),
   })
+})
+
+test('layers of earlier snapshots are told from the first base by the labels', () => {
+  using root = overlayRoot()
+  const storage = { driver: 'overlay', lowerdirs: ['top', 'bottom'].map(root.diff) }
+  const originalLayers = (count: string) => {
+    const info = image(root.diff('top'), [root.diff('bottom')], { labels: { 'io.tintype.base.layers': count } })
+    return describeBase('podman', container({ storage }), info, storage.lowerdirs).originalLayers
+  }
+  assert.deepEqual(['1', '2', '3', 'x'].map(originalLayers), [1, 2, 2, 2]) // nobody has to believe a label
 })
 
 test('Podman: the same without an init layer', () => {

@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { AppError } from '#base/errors.ts'
+import { originalBase } from '#oci/config.ts'
 import type { BaseImage } from '#snapshot/source.ts'
 import type { ContainerInfo, ImageInfo } from './inspect.ts'
 
@@ -28,7 +29,7 @@ export function describeBase(
   lowerdirs: readonly string[],
 ): Omit<BaseImage, 'export'> {
   const { manifest, imageId, imageName } = container
-  const { diffIDs, repoDigests } = image
+  const { diffIDs, labels, repoDigests } = image
   if (diffIDs === undefined) throw unknown(imageName, 'layers')
   if (store === 'containerd') {
     if (manifest === undefined) throw unknown(imageName, 'manifest')
@@ -41,6 +42,7 @@ export function describeBase(
     name: imageName,
     repoDigests,
     diffIDs,
+    originalLayers: originalBase({ labels, diffIDs })?.layers ?? diffIDs.length,
     platform,
     ...(store === 'containerd' ? manifest && { manifestDigest: manifest.digest } : { configDigest: imageId }),
   }

@@ -46,6 +46,7 @@ export interface Platform {
 export interface ImageInfo {
   readonly repoDigests: readonly RepoDigest[]
   readonly diffIDs: readonly DiffID[] | undefined
+  readonly labels: Readonly<Record<string, string>>
   readonly storage: Storage
   readonly platform?: Platform
 }
@@ -103,9 +104,14 @@ export function parseImage(value: unknown): ImageInfo {
   return {
     repoDigests: list(inspect.RepoDigests).flatMap((each) => parseRepoDigest(text(each)) ?? []),
     diffIDs: Array.isArray(layers) ? layers.map((each) => parseDiffID(text(each))) : undefined,
+    labels: parseLabels(object(inspect.Config).Labels),
     storage: parseStorage(inspect.GraphDriver, ''),
     ...(platform && { platform }),
   }
+}
+
+function parseLabels(value: unknown): ImageInfo['labels'] {
+  return Object.fromEntries(Object.entries(object(value)).map(([key, label]) => [key, text(label)]))
 }
 
 /** The answer of `GET /info`. */

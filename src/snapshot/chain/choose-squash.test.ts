@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isTooMuch, mostOfOurs, tooManyLayers, tooMuchSuperseded } from './choose-squash.ts'
+import { isTooMuch, mostOfOurs, nextLayers, tooManyLayers, tooMuchSuperseded } from './choose-squash.ts'
 
 const MB = 2 ** 20
 
@@ -58,4 +58,11 @@ test('whatever is left alone is at most twice what a squash would leave, and 256
     for (let superseded = 0; superseded <= total; superseded += 50)
       if (!isTooMuch({ total: total * MB, superseded: superseded * MB }))
         assert.ok(total <= 2 * (total - superseded) + 256, `${superseded} of ${total}`)
+})
+
+test('what a preview expects: the layers below, and one for each 2 GiB that is new', () => {
+  const below = { original: 3, below: 7 }
+  assert.deepEqual(nextLayers(below, { entries: 1, rawBytes: 0 }), { original: 3, ours: 5 })
+  assert.deepEqual(nextLayers(below, { entries: 9, rawBytes: 5 * 2 ** 30 }), { original: 3, ours: 7 })
+  assert.deepEqual(nextLayers(below, { entries: 0, rawBytes: 0 }), { original: 3, ours: 4 })
 })

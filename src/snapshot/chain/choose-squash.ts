@@ -1,5 +1,7 @@
 /** When layers of ours are merged (design.md §4.9; why so: docs/adr/0010-when-a-capture-squashes.md). */
 
+import { LAYER_BYTES } from '#snapshot/reader/plan.ts'
+
 export interface SquashLimits {
   /** So many layers of ours may lie on the first base. */
   readonly layers: number
@@ -25,6 +27,18 @@ export interface LayerCounts {
   /** Of the first base, and of ours above it. */
   readonly original: number
   readonly ours: number
+}
+
+/**
+ * The layers after a snapshot that puts what was found onto `below` others, of which `original` are of the first base. At
+ * least: what changes while it reads may take one more.
+ */
+export function nextLayers(
+  { original, below }: { readonly original: number; readonly below: number },
+  found: { readonly entries: number; readonly rawBytes: number },
+): LayerCounts {
+  const made = found.entries === 0 ? 0 : Math.max(1, Math.ceil(found.rawBytes / LAYER_BYTES))
+  return { original, ours: below - original + made }
 }
 
 /** Why our layers are too many; undefined while they are not. */

@@ -6,7 +6,7 @@ import type { HardlinkGroups } from './settle.ts'
 export const SEGMENT_BYTES = 8 << 20
 const HEADER_ESTIMATE = 1024
 /** A layer is closed at about 2 GiB of tar: the unit of retry, and below every registry's limit (registry.md). */
-const LAYER_BYTES = 2 ** 31
+export const LAYER_BYTES = 2 ** 31
 /** So many layers of one size, then the size doubles: the number of layers stays small for any total (attacks.md B9). */
 const LAYERS_PER_SIZE = 8
 
