@@ -103,7 +103,7 @@ forEachStore('many instances', (open) => {
       const asked = await watch(store, ({ snapshots }) => snapshots.latestOf(ids, options))
       const expected =
         store.kind === 'sqlite'
-          ? /CORRELATED LIST SUBQUERY \d+\nSEARCH snapshots USING COVERING INDEX snapshots_instance/
+          ? /CO-ROUTINE newest\nSEARCH snapshots USING INDEX snapshots_instance \(/
           : /Limit .*\n.*Index Scan Backward using snapshots_instance/
       assert.match(asked.plans.join('\n'), expected)
       assert.doesNotMatch(asked.plans.join('\n'), /WindowAgg|SCAN snapshots|Seq Scan on snapshots/)
