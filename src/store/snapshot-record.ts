@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { makeRow } from './rows.ts'
 import type { SnapshotRow } from './schema-snapshots.ts'
 
 export type SnapshotStatus = 'Committing' | 'Pushing' | 'Saved' | 'Failed'
@@ -119,27 +120,11 @@ export function parseSnapshotRow(row: RecordRow): SnapshotRecord {
   }
 }
 
-type ValuesOf<Columns extends readonly (keyof SnapshotSummary)[]> = {
-  readonly [I in keyof Columns]: SnapshotSummary[Columns[I]]
-}
-
 /** Several summaries, from JSON: an array of arrays of their columns. */
 export function parseSummaries(json: string): readonly SnapshotSummary[] {
-  const rows = JSON.parse(json) as readonly ValuesOf<typeof SUMMARY_COLUMNS>[]
-  return rows.map(
-    ([snapshotId, instanceId, name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs]) => ({
-      snapshotId,
-      instanceId,
-      name,
-      imageUrl,
-      imageId,
-      status,
-      reasonCode,
-      reasonMessage,
-      createdMs,
-      modifiedMs,
-    }),
-  )
+  const rows = JSON.parse(json) as readonly (readonly unknown[])[]
+  // The query has put SUMMARY_COLUMNS there, in their order.
+  return rows.map((values) => makeRow(SUMMARY_COLUMNS, values) as unknown as SnapshotSummary)
 }
 
 /** A whole row as a record with its long texts. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forEachStore } from '#lab/stores.ts'
+import { SUMMARY_COLUMNS } from './snapshot-record.ts'
 import type { NewSnapshot } from './snapshots.ts'
 
 const NEW: NewSnapshot = {
@@ -87,21 +88,10 @@ forEachStore('snapshots', (open) => {
       [...of].map(([id, found]) => [id, ...found.map(({ snapshotId }) => snapshotId)].join()).toSorted()
     assert.deepEqual(names(all), ['dsw-1,snp-4,snp-3', 'dsw-2,snp-other', 'dsw-3,snp-"quoted"', 'dsw-4'])
     assert.deepEqual(names(saved), ['dsw-1,snp-4', 'dsw-2', 'dsw-3', 'dsw-4'])
-    const {
-      snapshotId,
-      instanceId,
-      name,
-      imageUrl,
-      imageId,
-      status,
-      reasonCode,
-      reasonMessage,
-      createdMs,
-      modifiedMs,
-    } = (await snapshots.findRecord('snp-4'))!
-    assert.deepEqual(saved.get('dsw-1'), [
-      { snapshotId, instanceId, name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs },
-    ])
+    const record = (await snapshots.findRecord('snp-4'))!
+    const summary = saved.get('dsw-1')?.[0]
+    assert.equal(summary?.imageId, 'image-4')
+    assert.deepEqual(summary, Object.fromEntries(SUMMARY_COLUMNS.map((column) => [column, record[column]])))
     assert.deepEqual(
       all.get('dsw-3')?.map((each) => [each.name, each.createdMs]),
       [['línea\n', 2 ** 42 + 1]],
