@@ -43,7 +43,8 @@ export function openApi(socketPath: string, signal?: AbortSignal): EngineApi {
       const { isStream = false, limitMs = LIMIT_MS, accept = [] } = options
       throwIfAborted(signal)
       throwIfAborted(options.signal)
-      const limits = [signal, options.signal, isStream ? undefined : AbortSignal.timeout(limitMs)]
+      const limit = isStream ? undefined : AbortSignal.timeout(limitMs)
+      const limits = [signal, options.signal, limit]
       const request = {
         path: options.query ? `${path}?` : path, // how dockerode knows that a query follows
         method,
@@ -60,6 +61,7 @@ export function openApi(socketPath: string, signal?: AbortSignal): EngineApi {
       } catch (error) {
         throwIfAborted(signal)
         throwIfAborted(options.signal)
+        if (limit?.aborted) throw tooLate(socketPath, `${method} ${path}`, limitMs)
         throw options.refuse?.(statusOf(error), wordsOf(error)) ?? engineError(socketPath, error)
       }
     },
@@ -82,6 +84,11 @@ function wordsOf(error: unknown): string {
   const message = typeof json === 'object' && json !== null && 'message' in json ? json.message : undefined
   if (typeof message === 'string') return message
   return (error instanceof Error ? error.message : String(error)).replace(/^\(HTTP code \d+\) unexpected - /, '').trim()
+}
+
+function tooLate(socketPath: string, call: string, limitMs: number): AppError {
+  const message = `The container engine at ${socketPath} has not answered ${call} within ${limitMs / 1000} s: the machine is too busy, or the engine is stuck. Try again; if it stays so, see the engine's log.`
+  return new AppError('engine_unavailable', message, { details: { socketPath, call, limitMs } })
 }
 
 function engineError(socketPath: string, cause: unknown): AppError {
