@@ -25,8 +25,8 @@ const EXCEPTIONS: readonly Exception[] = [
     change: (entry) => withoutXattr(entry, 'user.with = and space'),
   },
   {
-    reason: 'Docker makes 1970 of times that int64 nanoseconds since then cannot hold or that come before',
-    judges: /^docker/,
+    reason: 'Docker and Podman make 1970 of times that int64 nanoseconds since then cannot hold or that come before',
+    judges: /^(?:docker|podman)/,
     change: (entry) => (entry.kind === 'symlink' || isUnixTime(entry.mtime) ? entry : { ...entry, mtime: 0 }),
   },
   {
@@ -36,7 +36,7 @@ const EXCEPTIONS: readonly Exception[] = [
   },
   {
     reason: 'a pax record without a value means "not set" to the tar reader of older Go programs',
-    judges: /^(?:docker20|umoci)$/,
+    judges: /^(?:docker20|podman|umoci)$/,
     change: (entry) => withoutXattr(entry, 'user.empty'),
   },
   {
@@ -57,10 +57,10 @@ export function lostAlone(tree: Tree): readonly unknown[] {
 
 /** The same, as each judge is known to show them. */
 export function expectedAlone(judge: string): readonly unknown[] {
-  const isDocker = judge.startsWith('docker')
-  const isOldGo = judge === 'docker20' || judge === 'umoci'
-  const times = isDocker ? [0, 0] : [BEFORE_1970, OVERFLOWN]
-  return [...times, isOldGo ? ['user.text'] : ['user.empty', 'user.text'], isDocker ? 0o755 : 0o711]
+  const times = judge === 'umoci' ? [BEFORE_1970, OVERFLOWN] : [0, 0]
+  const isOldGo = ['docker20', 'podman', 'umoci'].includes(judge)
+  const mode = judge === 'umoci' ? 0o711 : judge === 'podman' ? 0o555 : 0o755
+  return [...times, isOldGo ? ['user.text'] : ['user.empty', 'user.text'], mode]
 }
 
 /** What a judge is to find of a container that showed `seen`. */

@@ -26,9 +26,12 @@ async function describe(root: string, skipped: readonly string[]): Promise<Tree>
   const tree = new Map(await describeTree(root, skipped))
   const { mode, uid, gid } = statSync(root)
   tree.set('.', { path: '.', kind: 'directory', mode: mode & 0o7777, uid, gid, mtime: 0 })
-  // Engines make /etc/hosts and others anew for each container: the time of their directory is never the image's.
-  const etc = tree.get('etc')
-  if (etc) tree.set('etc', { ...etc, mtime: 0 })
+  // Engines make /etc/hosts and others, Podman /run/.containerenv, anew for each container: the time of their directory
+  // is never the image's.
+  for (const path of ['etc', 'run']) {
+    const directory = tree.get(path)
+    if (directory) tree.set(path, { ...directory, mtime: 0 })
+  }
   return tree
 }
 
@@ -82,11 +85,11 @@ export async function judge(engine: Engine, reference: string, directory: string
   return { trees, layers: layerFiles(layout) }
 }
 
-/** Podman gives a root that no layer has a mode of its own, and makes `/run` where the image has none. */
+/** Podman gives every container a root directory of its own, mode 555 of root, and makes `/run` where the image has none. */
 function withoutOwn(podman: Tree, umoci: Tree): Tree {
-  const [root, unpacked] = [podman.get('.'), umoci.get('.')]
   const tree = new Map(podman)
-  if (root && unpacked) tree.set('.', { ...root, mode: unpacked.mode })
+  const root = umoci.get('.')
+  if (root) tree.set('.', root)
   if (!umoci.has('run')) tree.delete('run')
   return tree
 }
