@@ -65,7 +65,7 @@ test('two servers share 20 snapshots, and one is killed', async (t) => {
   watched.abort()
   const { captures, together } = await watching
   assert.deepEqual(together, [], 'no instance is captured twice at the same time')
-  assert.ok(captures > 0, 'captures were seen')
+  assert.ok(captures > SNAPSHOTS / 2, 'captures were seen')
   for (const [i, instance] of instances.entries()) {
     await assertRuns(world, instance)
     assert.equal(manifestsOf(registry, 'shared', `s${i}`).length, 1, `s${i} has stood for one image`)
@@ -100,7 +100,7 @@ async function watchReaders(instances: readonly Instance[], signal: AbortSignal)
 function readersNow() {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
-    if (!Number.isInteger(pid) || !/\/spool\/capture-.*reader\.mjs/s.test(commandOf(pid))) return []
+    if (!Number.isInteger(pid) || !/\/spool\/capture-.*\/reader-worker\.mjs/s.test(commandOf(pid))) return []
     return [{ pid, roots: mountRootsOf(pid) }]
   })
 }
