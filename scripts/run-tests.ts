@@ -20,12 +20,17 @@ const FILE_TIMEOUT_MS = process.argv.includes('--long') ? 3_600_000 : 600_000
 /** Of what a file printed, when it failed. */
 const OUTPUT_LINES = 30
 
-/** Run test files with node's test runner: a line for each file now, its failures for the end. */
+/**
+ * Run test files with node's test runner: failures and a line for each file as they come, all failures again in the
+ * outcome. What passed and failed is told in the order of the files, so that one slow file holds back all later ones;
+ * `test:complete` comes at once, but does not know the tests around it.
+ */
 export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<Outcome> {
   const failures: { name: string; text: string }[] = []
   const skipped: { name: string; reason: string }[] = []
   const printed = new Map<string, string>()
   const around: string[] = [] // the names of the tests around the current one
+  const counts = new Map<string, number>() // of the tests that each file has ended
   let passed = 0
   for await (const { type, data } of run({ files: [...files], timeout: FILE_TIMEOUT_MS, ...options })) {
     if (type === 'test:start') around.splice(data.nesting, Infinity, data.name)
@@ -39,15 +44,25 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
       if (reason !== undefined) skipped.push({ name, reason: reason === true ? 'no reason given' : String(reason) })
       else if (type === 'test:fail') failures.push(...failureOf(name, data.details.error))
       else if (data.details.type !== 'suite') passed++
-      if (type === 'test:fail' && data.name === file) console.log(`✖ ${file} did not run to its end`)
-    } else if (type === 'test:summary' && data.file !== undefined) {
-      const mark = data.success ? '✔' : '✖'
-      console.log(`${mark} ${shortName(data.file)} (${data.counts.tests}, ${(data.duration_ms / 1000).toFixed(1)} s)`)
+    } else if (type === 'test:complete') {
+      const file = shortName(data.file)
+      const { error, passed: isPassed, duration_ms: ms } = data.details
+      const count = counts.get(file) ?? 0
+      counts.set(file, count + 1)
+      if (shortName(data.name) === file)
+        console.log(`${isPassed ? '✔' : '✖'} ${file} (${count}, ${(ms / 1000).toFixed(1)} s)`)
+      else if (error && data.todo === undefined)
+        for (const failure of failureOf(`${file}: ${data.name}`, error)) printFailure(failure)
     }
   }
   const failed = new Set(failures.map(({ name }) => name.slice(0, name.indexOf(': '))))
   for (const [file, text] of printed) if (failed.has(file)) printTail(file, text)
   return { passed, failures, skipped }
+}
+
+/** A failure with its text, for a reader of the run's output. */
+export function printFailure({ name, text }: { readonly name: string; readonly text: string }): void {
+  console.log(`\n✖ ${name}\n${text.replace(/^/gm, '  ')}`)
 }
 
 function shortName(file: string | undefined): string {

@@ -8,7 +8,7 @@ import { AppError } from '#base/errors.ts'
 import { startEngine, testedEngines, type Engine, type SharedEngines } from '#lab/engine.ts'
 import { ensurePackages } from '#lab/packages.ts'
 import { buildIfStale } from './bundle.ts'
-import { runFiles, type Outcome } from './run-tests.ts'
+import { printFailure, runFiles, type Outcome } from './run-tests.ts'
 
 /** What tests call that a lab function does not install by itself: the compressor, and the judges. */
 const UNIT_PACKAGES = ['libisal2', 'zstd', 'tar', 'gzip', 'attr', 'libcap2-bin']
@@ -106,7 +106,7 @@ function report(outcomes: readonly Outcome[]): number {
   const failures = outcomes.flatMap((outcome) => outcome.failures)
   const skipped = outcomes.flatMap((outcome) => outcome.skipped)
   const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)
-  for (const { name, text } of failures) console.log(`\n✖ ${name}\n${text.replace(/^/gm, '  ')}`)
+  for (const failure of failures) printFailure(failure)
   if (skipped.length > 0) {
     console.log(`\nCould not run (${skipped.length}):`)
     for (const { name, reason } of skipped) console.log(`  - ${name}: ${reason}`)
