@@ -42,8 +42,8 @@ def describe(path, name, info, groups):
              'gid': info.st_gid, 'mtime': info.st_mtime_ns // 10**9}
     if kind == 'file':
         entry.update(size=info.st_size, sha256=content(path))
-        if info.st_nlink > 1:
-            entry['group'] = groups.setdefault((info.st_dev, info.st_ino), entry['path'])
+    if kind != 'directory' and info.st_nlink > 1:
+        entry['group'] = groups.setdefault((info.st_dev, info.st_ino), entry['path'])
     if kind == 'symlink':
         entry['link'] = os.readlink(path).decode('latin-1')
     if kind in ('char', 'block'):

@@ -458,3 +458,22 @@ test('a Warning of the registry is told, once', async () => {
   await open(fake, {}, { onWarning: (text) => told.push(text) }).repository.pushBlob(madeBlob(CONTENT))
   assert.deepEqual(told, ['This repository "thing" moves.'])
 })
+
+test('a piece that a refused try still waits for does not count for the next one', async () => {
+  const before = (seen: Seen) => (isPatch(seen) && !seen.headers['content-length'] ? { status: 411 } : undefined)
+  await using fake = await startFakeRegistry({ before })
+  const bothWait = Promise.withResolvers<void>()
+  let waiting = 0
+  const blob: BlobSource = {
+    ...madeBlob(CONTENT),
+    async *open() {
+      yield CONTENT.subarray(0, 1000)
+      if (++waiting === 2) bothWait.resolve()
+      await bothWait.promise // the source makes nothing until the stream has been refused
+      yield CONTENT.subarray(1000)
+    },
+  }
+  const { digest } = await open(fake).repository.pushBlob(blob)
+  assert.equal(waiting, 2)
+  assert.deepEqual(fake.blobs.get(digest), CONTENT)
+})

@@ -82,6 +82,8 @@ class Upload {
   #session: UploadSession | undefined
   /** Bytes that have left in this session. */
   #sentBytes = 0
+  /** How often the source was read: a try that was refused may still wait for a piece when the next one reads. */
+  #reads = 0
   #sourceFailure: { readonly error: unknown } | undefined
 
   constructor(to: UploadTarget, blob: BlobSource, options: PushOptions) {
@@ -280,11 +282,12 @@ class Upload {
 
   async *#read(from: number): AsyncGenerator<Uint8Array> {
     const reading = new AbortController()
-    const { signal } = this.#options
-    const signals = signal ? [signal, reading.signal] : [reading.signal]
+    const { signal = reading.signal } = this.#options
+    const read = ++this.#reads
     this.#sentBytes = 0
     try {
-      for await (const chunk of this.#blob.open(AbortSignal.any(signals))) {
+      for await (const chunk of this.#blob.open(AbortSignal.any([signal, reading.signal]))) {
+        if (read !== this.#reads) return
         const skipped = Math.max(0, from - this.#sentBytes)
         this.#sentBytes += chunk.length
         if (skipped < chunk.length) yield chunk.subarray(skipped)

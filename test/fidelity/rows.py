@@ -6,6 +6,7 @@ Works inside of ROOT, which is a container's root as the kernel shows it (/proc/
 of this file, each followed by what its row is given, or by `-`.
 """
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -93,6 +94,10 @@ def devices(_):
     os.mknod('block', 0o600 | stat.S_IFBLK, os.makedev(7, 0))
     os.mkfifo('pipe', 0o611)
     os.chown('pipe', 7, 8)
+    os.link('pipe', 'pipe-too')
+    os.link('block', 'block-too')
+    os.symlink('pipe', 'symlink')
+    os.link('symlink', 'symlink-too', follow_symlinks=False)
 
 
 def sockets(_):
@@ -100,6 +105,9 @@ def sockets(_):
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(name)
     write('beside')
+    shutil.rmtree('dir')
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind('dir')  # what the base has there stays hidden
 
 
 def xattrs(_):

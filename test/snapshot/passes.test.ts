@@ -12,6 +12,8 @@ mkdir -p dir/sub/deep other empty
 echo base > dir/file; echo base > dir/sub/file; echo deep > dir/sub/deep/file; echo base > other/file; echo top > top
 ln top hardlink; ln -s dir/file link; chmod 2755 other; chown 12:34 other/file`
 
+const bind = (path: string) => `python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("${path}")'`
+
 /** Each row is one history: its steps are shell scripts in the container's root, with a pass after each but the last, which the freeze takes. */
 const HISTORIES: readonly (readonly [name: string, ...steps: string[]])[] = [
   ['nothing at all', 'true'],
@@ -73,6 +75,15 @@ const HISTORIES: readonly (readonly [name: string, ...steps: string[]])[] = [
   ['the same size with the time set back', 'echo one > f && touch -d @50 f', 'echo two > f && touch -d @50 f'],
   ['symlinks change their target', 'ln -s a s && ln -sfn top link', 'ln -sfn b s', 'rm s link && mkdir s'],
   ['pipes and devices', 'mkfifo p && mknod c c 1 3 && mknod b b 7 0', 'rm p && echo x > p'],
+  [
+    'hard links of pipes, devices and symlinks',
+    'mkfifo p && ln p q && mknod c c 1 3 && ln c dir/d && ln -s top s && ln -P s t',
+    'chmod 600 p',
+    'rm q t && ln p r',
+  ],
+  ['a socket takes the place of a directory of the base', `rm -rf dir && ${bind('dir')}`],
+  ['and of a file that a pass has read', 'rm top && echo new > top', `rm top && ${bind('top')}`, 'rm top && mkdir top'],
+  ['a socket that hides something in a directory that is opaque', `rm -rf dir && mkdir dir && ${bind('dir/sub')}`],
   ['a file is moved between directories and passes', 'echo 1 > dir/m', 'mv dir/m other/m', 'mv other/m m'],
   [
     'a new file takes the name of a deleted base directory',

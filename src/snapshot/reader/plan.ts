@@ -1,3 +1,4 @@
+import { WHITEOUT_PREFIX } from '#overlay/xattrs.ts'
 import { FILE_TYPE } from '#posix/stat.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import type { HardlinkGroups } from './settle.ts'
@@ -142,7 +143,8 @@ class Planner {
   #addGroup(group: readonly number[]): void {
     const [content = 0, ...others] = group
     this.#enter(this.#rows.parent(content))
-    this.#addFile(content)
+    if (this.#rows.isRegular(content)) this.#addFile(content)
+    else this.#push(OP.header, content)
     this.#done(content)
     for (const other of others) {
       this.#enter(this.#rows.parent(other))
@@ -218,8 +220,18 @@ class Planner {
   }
 }
 
-/** A deletion that the layer has to tell: overlay's own mark, or a path that an earlier layer of ours holds. */
-function needsWhiteout(rows: Rows, row: number): boolean {
-  if (rows.has(row, FLAG.gone | FLAG.skipped)) return rows.has(row, FLAG.emitted)
+/**
+ * A deletion that the layer has to tell: overlay's own mark, a path that an earlier layer of ours holds, or what is left
+ * out itself but may have taken the place of something in the base.
+ */
+export function needsWhiteout(rows: Rows, row: number): boolean {
+  if (rows.has(row, FLAG.gone)) return rows.has(row, FLAG.emitted)
+  if (rows.has(row, FLAG.skipped))
+    return rows.has(row, FLAG.emitted) || (rows.has(row, FLAG.changed) && mayHide(rows, row))
   return rows.has(row, FLAG.whiteout) && rows.has(row, FLAG.changed) && rows.type(row) !== FILE_TYPE.directory
+}
+
+/** No base has a directory where one lies too deep to be reached; and the whiteout of a whiteout's name means something else. */
+function mayHide(rows: Rows, row: number): boolean {
+  return !rows.isDirectory(row) && !rows.name(row).startsWith(WHITEOUT_PREFIX)
 }

@@ -2,7 +2,7 @@ import { STAT } from '#posix/stat.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import type { WalkResult } from './walk.ts'
 
-/** Hardlinked regular files that have changed: the rows of each group, in the order of the tree; from each row to its group. */
+/** Hardlinked entries (files, and also pipes, devices, symlinks) that have changed: the rows of each group, in the order of the tree; from each row to its group. */
 export type HardlinkGroups = ReadonlyMap<number, readonly number[]>
 
 /**
@@ -99,7 +99,9 @@ function spreadOpaque(rows: Rows): void {
 
 /** The groups that have changed, each as a whole. Only rows of changed inodes are looked at twice: this happens in the freeze. */
 function closeHardlinkGroups(rows: Rows): HardlinkGroups {
-  const isLink = (row: number) => rows.isLive(row) && rows.isRegular(row) && rows.word(row, STAT.nlink) > 1
+  // Overlay's whiteouts are links of one device; they are no entries of the image.
+  const isLink = (row: number) =>
+    rows.word(row, STAT.nlink) > 1 && rows.isLive(row) && !rows.isDirectory(row) && !rows.has(row, FLAG.whiteout)
   const byInode = new Map<string, number[]>()
   const sieve = new Uint8Array(1 << 16)
   rows.eachWith(FLAG.changed, (row) => {

@@ -1,5 +1,6 @@
 import { STAT } from '#posix/stat.ts'
 import type { TailItem } from './copy-tail.ts'
+import { needsWhiteout } from './plan.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import type { HardlinkGroups } from './settle.ts'
 
@@ -58,7 +59,7 @@ function contentBytes(rows: Rows, row: number, groups: HardlinkGroups): number {
 
 /** A deletion that is still to be told, or an entry that is marked as changed. */
 function isPending(rows: Rows, row: number): boolean {
-  return rows.has(row, rows.has(row, FLAG.gone | FLAG.skipped) ? FLAG.emitted : FLAG.changed)
+  return rows.has(row, FLAG.gone | FLAG.skipped) ? needsWhiteout(rows, row) : rows.has(row, FLAG.changed)
 }
 
 function changedWithAncestors(rows: Rows): ReadonlySet<number> {
