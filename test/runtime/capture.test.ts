@@ -12,6 +12,7 @@ import { labEngine, whyNoEngine } from '#lab/engine.ts'
 import { startRegistry, type Registry } from '#lab/registry.ts'
 import { startTimeOf } from '#lab/workspace.ts'
 import type { CaptureEvent, CaptureRequest, CaptureRun, PullProgress, RuntimeHandle } from '#runtime/runtime.ts'
+import { openDockerRuntime } from '#runtime/docker/docker-runtime.ts'
 import { eventually, instanceEngines, openTestRuntime, type TestRuntime } from './instances.ts'
 import type { ServerOrders } from './server.ts'
 
@@ -52,10 +53,13 @@ async function follow(run: CaptureRun) {
   return { events, phases }
 }
 
-async function tagOf({ registry }: Lab, tag: string) {
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+
+async function tagOf({ registry }: Lab, tag: string, put?: Buffer<ArrayBuffer>) {
   const authorization = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`
-  const headers = { accept: 'application/vnd.oci.image.manifest.v1+json', authorization }
-  const response = await fetch(`http://${registry.host}/v2/saved/box/manifests/${tag}`, { headers })
+  const headers = { accept: MANIFEST, 'content-type': MANIFEST, authorization }
+  const how = put ? { method: 'PUT', body: put, headers } : { headers }
+  const response = await fetch(`http://${registry.host}/v2/saved/box/manifests/${tag}`, how)
   return { status: response.status, bytes: Buffer.from(await response.arrayBuffer()) }
 }
 
@@ -156,6 +160,25 @@ for (const name of instanceEngines())
       run.cancel()
       await assert.rejects(run.result, { code: 'cancelled' })
       assert.equal((await tagOf(all, 'unconfirmed')).status, 404)
+      assert.deepEqual(spoolOf(all), [])
+    })
+
+    await t.test('a tag that appears before the manifest is put is not moved', async () => {
+      await using run = start('meanwhile')
+      const waiting = await untilManifest(run)
+      const { bytes } = await tagOf(all, 'first')
+      assert.equal((await tagOf(all, 'meanwhile', bytes)).status, 201)
+      waiting.confirm()
+      await assert.rejects(run.result, { code: 'tag_exists' })
+      assert.deepEqual((await tagOf(all, 'meanwhile')).bytes, bytes)
+    })
+
+    await t.test('a layer above the limit of the server fails the capture', async () => {
+      const { socketPath } = engine
+      const strict = openDockerRuntime({ socketPath, home: lab.home, zstdEverywhere: false, maxLayerBytes: 1_000_000 })
+      await using run = strict.startCapture(handle, request(all, 'large', { full: true }))
+      await assert.rejects(run.result, { code: 'layer_too_large', message: /1000000 bytes/ })
+      assert.equal((await tagOf(all, 'large')).status, 404)
       assert.deepEqual(spoolOf(all), [])
     })
 
