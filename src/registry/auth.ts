@@ -94,12 +94,16 @@ export function openAuthenticator(options: AuthenticatorOptions): Authenticator 
 
   const bearer = async (from: Realm, scopes: readonly string[]): Promise<string> => {
     const key = JSON.stringify([from.url.href, from.service, scopes])
-    const cached = await tokens.get(key)?.catch(() => undefined)
-    if (cached && cached.staleAtMs > options.pace.clock.monotonicMs()) return `Bearer ${cached.value}`
-    // Without a caller's signal: others may be waiting for the same token.
+    const held = tokens.get(key)
+    if (held) {
+      const token = await held
+      if (token.staleAtMs > options.pace.clock.monotonicMs()) return `Bearer ${token.value}`
+      if (tokens.get(key) !== held) return bearer(from, scopes) // another caller has asked for the next one meanwhile
+    }
+    // Without a caller's signal, and kept before anything is awaited: others wait for the same token.
     const fetching = fetchToken(options, from, scopes)
     tokens.set(key, fetching)
-    fetching.catch(() => tokens.delete(key))
+    fetching.catch(() => drop(tokens, key, fetching))
     return `Bearer ${(await fetching).value}`
   }
 
@@ -141,8 +145,13 @@ async function untilAborted<T>(shared: Promise<T>, signal: AbortSignal | undefin
 async function forget(tokens: Map<string, Promise<Token>>, used: string): Promise<void> {
   for (const [key, token] of [...tokens]) {
     const held = await token.catch(() => undefined)
-    if (held === undefined || used === `Bearer ${held.value}`) tokens.delete(key)
+    if (held === undefined || used === `Bearer ${held.value}`) drop(tokens, key, token)
   }
+}
+
+/** Only this very token: another may have taken its place. */
+function drop(tokens: Map<string, Promise<Token>>, key: string, token: Promise<Token>): void {
+  if (tokens.get(key) === token) tokens.delete(key)
 }
 
 function parseRealm(challenge: Challenge, options: AuthenticatorOptions): Realm {
