@@ -55,12 +55,20 @@ async function follow(run: CaptureRun) {
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 
-async function tagOf({ registry }: Lab, tag: string, put?: Buffer<ArrayBuffer>) {
+function askTag({ registry }: Lab, tag: string, { headers, ...how }: RequestInit) {
   const authorization = `Basic ${Buffer.from(`${LOGIN.username}:${LOGIN.password}`).toString('base64')}`
-  const headers = { accept: MANIFEST, 'content-type': MANIFEST, authorization }
-  const how = put ? { method: 'PUT', body: put, headers } : { headers }
-  const response = await fetch(`http://${registry.host}/v2/saved/box/manifests/${tag}`, how)
+  const url = `http://${registry.host}/v2/saved/box/manifests/${tag}`
+  return fetch(url, { ...how, headers: { ...headers, authorization } })
+}
+
+async function tagOf(lab: Lab, tag: string) {
+  const response = await askTag(lab, tag, { headers: { accept: MANIFEST } })
   return { status: response.status, bytes: Buffer.from(await response.arrayBuffer()) }
+}
+
+async function putTag(lab: Lab, tag: string, manifest: Buffer<ArrayBuffer>): Promise<void> {
+  const put = { method: 'PUT', headers: { 'content-type': MANIFEST }, body: manifest }
+  assert.equal((await askTag(lab, tag, put)).status, 201)
 }
 
 interface Child {
@@ -167,7 +175,7 @@ for (const name of instanceEngines())
       await using run = start('meanwhile')
       const waiting = await untilManifest(run)
       const { bytes } = await tagOf(all, 'first')
-      assert.equal((await tagOf(all, 'meanwhile', bytes)).status, 201)
+      await putTag(all, 'meanwhile', bytes)
       waiting.confirm()
       await assert.rejects(run.result, { code: 'tag_exists' })
       assert.deepEqual((await tagOf(all, 'meanwhile')).bytes, bytes)

@@ -2,7 +2,7 @@ import { STAT } from '#posix/stat.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import type { WalkResult } from './walk.ts'
 
-/** Hardlinked entries (files, and also pipes, devices, symlinks) that have changed: the rows of each group, in the order of the tree; from each row to its group. */
+/** Hardlinked entries of any kind that have changed: the rows of each group, in the order of the tree; from each row to its group. */
 export type HardlinkGroups = ReadonlyMap<number, readonly number[]>
 
 /**
