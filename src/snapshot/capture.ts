@@ -84,6 +84,7 @@ function readPasses(run: OpenCapture, prepare: () => Promise<unknown>): Promise<
     singlePass: options.singlePass,
     isDelta: run.mode.mode === 'delta',
     isUnfrozen: source.init !== undefined && !options.freeze,
+    assertStopped: async () => source.assertStopped?.(run.signal),
     alongside: prepare,
     watch: () => run.watch.changes(),
     roomBytes: (tailBytes) => spool.roomBytes(tailBytes),

@@ -17,6 +17,8 @@ export interface PassesParts {
   readonly isDelta: boolean
   /** A running container that is not to be frozen. */
   readonly isUnfrozen: boolean
+  /** Throws when a stopped container has been started. */
+  readonly assertStopped: () => Promise<void>
   /** Start other heavy work of the capture; it must have ended before a freeze (attacks.md B2). The same promise each time. */
   readonly alongside: () => Promise<unknown>
   /** What changes from before the first look on; undefined where there is none, and the freeze has to walk. */

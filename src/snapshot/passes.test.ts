@@ -19,7 +19,7 @@ class World {
   /** How often the next live pass says that the spool is full. */
   pauses = 0
   /** What live passes take and how long: the last one goes on for ever. */
-  live: { bytes: number; ms?: number; torn?: number }[] = [{ bytes: 0 }]
+  live: { bytes: number; ms?: number; torn?: number; isOneState?: boolean }[] = [{ bytes: 0 }]
   /** What is left after a long pass: the last one goes on for ever. */
   left: { files?: number; bytes: number }[] = [{ bytes: 900 * MB }]
   /** What frozen passes find. */
@@ -61,10 +61,10 @@ class World {
   async run(command: ReaderCommand): Promise<ReaderEvent> {
     this.commands.push(command)
     if (command.command === 'pass') {
-      const { bytes, ms = 0, torn = 0 } = this.live.length > 1 ? this.live.shift()! : this.live[0]!
+      const { bytes, ms = 0, torn = 0, isOneState = true } = this.live.length > 1 ? this.live.shift()! : this.live[0]!
       this.steps.push(`live ${bytes / MB}`)
       this.nowMs += ms
-      return { event: 'passed', files: 1, bytes, torn, isOneState: true, isPaused: this.pauses > 0 }
+      return { event: 'passed', files: 1, bytes, torn, isOneState, isPaused: this.pauses > 0 }
     }
     if (command.command === 'resume') {
       this.steps.push('resume')
@@ -97,6 +97,7 @@ class World {
       singlePass: false,
       isDelta: false,
       isUnfrozen: false,
+      assertStopped: async () => {},
       alongside: async () => {},
       watch: async () => undefined,
       roomBytes: async (tailBytes) => 1000 * MB - tailBytes,
@@ -322,6 +323,63 @@ test('a freeze that lasts longer than it may is thawed in time, and counts as a 
     'keep 0',
     'live 0',
   ])
+})
+
+test('the budget of a freeze is counted from its beginning, not from when it was confirmed', async () => {
+  const world = new World()
+  const { freezer, run } = world
+  let isThawed = () => {}
+  const thawed = new Promise<void>((resolve) => (isThawed = resolve))
+  world.run = async (command) => {
+    if (command.command === 'keep' && keeps(world).length === 0) await thawed
+    return run.call(world, command)
+  }
+  const slow: ContainerFreezer = {
+    ...freezer,
+    freeze: async () => {
+      const frozen = await freezer.freeze()
+      if (keeps(world).length === 0) world.nowMs += 60_000
+      return { ...frozen, thaw: () => frozen.thaw().finally(isThawed) }
+    },
+  }
+  await runPasses(world.parts({ freezer: slow, maxFreezeMs: 60_000 }))
+  assert.deepEqual(world.steps.slice(6, 10), ['freeze', 'thaw', 'keep 0', 'live 0'])
+})
+
+for (const [what, live] of [
+  ['was changed', { bytes: 0, isOneState: false }],
+  ['was read while it changed', { bytes: 0, torn: 1 }],
+] as const) {
+  test(`a single freeze in which something ${what} fails the capture, and the container is thawed`, async () => {
+    const world = new World()
+    world.live = [live]
+    await assert.rejects(runPasses(world.parts({ singlePass: true })), { code: 'container_gone' })
+    assert.deepEqual(world.steps.slice(-3), ['freeze', 'live 0', 'thaw'])
+  })
+
+  test(`a stopped container in which something ${what} is read again`, async () => {
+    const world = new World()
+    world.live = [{ ...live, ms: 1000 }, { bytes: 0 }]
+    const startMicros = world.nowMs * 1000
+    await runPasses(world.parts({ freezer: undefined }))
+    const still = world.commands.map((command) => 'frozenMicros' in command && command.frozenMicros)
+    assert.deepEqual(still, [startMicros, startMicros + 1_000_000])
+  })
+
+  test(`a stopped container in which something ${what} each time is refused`, async () => {
+    const world = new World()
+    world.live = [live]
+    await assert.rejects(runPasses(world.parts({ freezer: undefined })), { code: 'container_gone', message: /stopped/ })
+    assert.equal(world.commands.length, 3)
+  })
+}
+
+test('a stopped container that has been started is refused, before anything is said to be taken', async () => {
+  const world = new World()
+  const assertStopped = () => Promise.reject(new AppError('container_gone', 'started'))
+  const onTaken = () => void world.steps.push('taken')
+  await assert.rejects(runPasses(world.parts({ freezer: undefined, assertStopped, onTaken })), { message: 'started' })
+  assert.deepEqual(world.steps, ['live 0'])
 })
 
 test('what someone else did to the container while it was frozen fails the capture, and it is thawed', async () => {

@@ -1,10 +1,11 @@
 import { ClockWatch } from '#base/clock.ts'
 import { AppError } from '#base/errors.ts'
 import type { ContainerFreezer, Frozen } from '#freezer/freeze.ts'
+import { keepChanges } from './keep-changes.ts'
 import type { NamedChanges } from './named-changes.ts'
 import type { PassesParts, PassesResult } from './passes-parts.ts'
 import { SMALL_TAIL_BYTES, tailBytes } from './tail-bytes.ts'
-import type { LayersCommand, NamedInodes, PassedEvent } from './protocol.ts'
+import type { LayersCommand, PassedEvent } from './protocol.ts'
 
 /** Live passes before the freeze, at the most (design.md §4.5). */
 const LIVE_PASSES = 3
@@ -24,9 +25,17 @@ const DELTA_SYNC_LIMIT_MS = 1000
  */
 export async function runPasses(parts: PassesParts): Promise<PassesResult> {
   const passes = new Passes(parts)
-  if (!parts.freezer) return passes.withoutFreeze()
+  if (parts.isUnfrozen) return passes.unfrozen()
+  if (!parts.freezer) return passes.stopped()
   if (parts.singlePass) return passes.inOneFreeze(parts.freezer)
   return parts.isDelta ? passes.changesInOneFreeze(parts.freezer) : passes.liveThenFrozen(parts.freezer)
+}
+
+interface LivePassOptions {
+  /** Compare each file's stat after its reading with what the walk saw. */
+  readonly checksAfterRead?: boolean
+  /** Since when nothing may have changed. */
+  readonly frozenMicros?: number
 }
 
 class Passes {
@@ -50,13 +59,32 @@ class Passes {
     this.#clock = new ClockWatch(parts.clock)
   }
 
-  async withoutFreeze(): Promise<PassesResult> {
-    const { isUnfrozen, clock } = this.#parts
+  /** A running container that is not to be frozen: what was torn may hold still the next time. */
+  async unfrozen(): Promise<PassesResult> {
     this.#startAlongside()
-    if (!isUnfrozen) this.#barrierMicros = micros(clock.wallNs()) // nothing runs, so nothing is in flight
-    let passed = await this.#livePass(isUnfrozen)
-    // A stopped container stands still; what was torn in a running one may hold still the next time.
-    while (isUnfrozen && passed.torn > 0 && this.#count < LIVE_PASSES) passed = await this.#livePass(true)
+    let passed = await this.#livePass({ checksAfterRead: true })
+    while (passed.torn > 0 && this.#count < LIVE_PASSES) passed = await this.#livePass({ checksAfterRead: true })
+    return this.#takenUnfrozen()
+  }
+
+  /** A stopped container stands still, unless somebody copies into it (`docker cp`) or starts it meanwhile. */
+  async stopped(): Promise<PassesResult> {
+    const { clock, assertStopped } = this.#parts
+    this.#startAlongside()
+    while (this.#count < LIVE_PASSES) {
+      const startMicros = micros(clock.wallNs())
+      this.#barrierMicros = startMicros // nothing runs, so nothing is in flight
+      const { torn, isOneState } = await this.#livePass({ checksAfterRead: true, frozenMicros: startMicros })
+      await assertStopped()
+      if (isOneState && torn === 0) return this.#takenUnfrozen()
+    }
+    throw new AppError(
+      'container_gone',
+      'The stopped container was changed again and again while it was saved: try again.',
+    )
+  }
+
+  #takenUnfrozen(): PassesResult {
     this.#parts.onTaken?.()
     return this.#result(0, this.#parts.clock.wallMs())
   }
@@ -73,11 +101,11 @@ class Passes {
         command: 'pass',
         readMicros: this.#keptMicros(),
         syncsEachFile: false,
-        checksAfterRead: false,
+        checksAfterRead: true,
         frozenMicros: micros(frozen.f1Ns),
         trustsNothing: this.#clock.wasSetBack(),
       })
-      if (!passed.isOneState) throw moved()
+      if (!passed.isOneState || passed.torn > 0) throw moved()
       await frozen.stillFrozen()
     } finally {
       await frozen.thaw()
@@ -111,7 +139,7 @@ class Passes {
     while (this.#attempt < FREEZES) {
       const taken = await this.#frozenPass(freezer)
       if (taken) return taken
-      if (++this.#attempt < FREEZES) await this.#livePass(false) // the freeze before was its barrier
+      if (++this.#attempt < FREEZES) await this.#livePass() // the freeze before was its barrier
     }
     if (this.#lacksRoom) this.#parts.reserveTail(this.#tailBytes(FREEZES - 1)) // says so
     throw new AppError(
@@ -128,7 +156,7 @@ class Passes {
     for (let pass = 1; pass <= LIVE_PASSES; pass++) {
       const startMs = clock.monotonicMs()
       if (pass > 1) await this.#barrier(freezer)
-      const { bytes } = await this.#livePass(false)
+      const { bytes } = await this.#livePass()
       const isShort = clock.monotonicMs() - startMs < SHORT_PASS_MS
       if (isShort || (pass > 1 && (bytes < SMALL_TAIL_BYTES || bytes >= before))) return
       if (pass < LIVE_PASSES && (await this.#isLittleLeft())) return
@@ -149,7 +177,7 @@ class Passes {
     await alongside()
     if (clock.monotonicMs() - startMs >= SHORT_PASS_MS) {
       await this.#barrier(freezer)
-      await this.#livePass(false)
+      await this.#livePass()
     }
     await quietUploads()
     await this.#rehearse()
@@ -177,7 +205,7 @@ class Passes {
     this.#barrierMicros = micros(beforeNs)
   }
 
-  async #livePass(checksAfterRead: boolean): Promise<PassedEvent> {
+  async #livePass({ checksAfterRead = false, frozenMicros }: LivePassOptions = {}): Promise<PassedEvent> {
     const { freezer, onPass } = this.#parts
     onPass(++this.#count, 'reading')
     // Later passes read little, and by then most of what is dirty on the disk is our own spool: file by file is quicker.
@@ -186,7 +214,8 @@ class Passes {
     const readMicros = isSynced ? Math.min(this.#syncMicros, this.#barrierMicros) : this.#barrierMicros
     const trustsNothing = this.#clock.wasSetBack()
     const command = { command: 'pass', readMicros, syncsEachFile: !isSynced, checksAfterRead, trustsNothing } as const
-    return this.#takeLayers(command, freezer && this.#tailBytes())
+    const stillSince = frozenMicros === undefined ? {} : { frozenMicros }
+    return this.#takeLayers({ ...command, ...stillSince }, freezer && this.#tailBytes())
   }
 
   /** All at once where the spool has room for it, else one layer after the other: each is gone from it before the next (attacks.md B8). */
@@ -242,52 +271,20 @@ class Passes {
   }
 
   async #keep(frozen: Frozen, budgetBytes: number): Promise<{ readonly frozenMs: number } | undefined> {
-    const { maxFreezeMs, reader, onEvent } = this.#parts
-    const named = this.#changes?.take()
-    this.#freezeMethod = named ? 'tracepoints' : 'walk'
-    let isLate = false
-    const deadline = setTimeout(() => {
-      isLate = true
-      frozen.thaw().catch(() => {}) // asked again below, and there it throws
-    }, maxFreezeMs)
-    try {
-      const kept = await reader.run(
-        {
-          command: 'keep',
-          readMicros: this.#keptMicros(),
-          frozenMicros: micros(frozen.f1Ns),
-          budgetBytes,
-          trustsNothing: this.#clock.wasSetBack(),
-          ...(named && { named }),
-        },
-        'kept',
-        onEvent,
-      )
-      this.#lacksRoom = !kept.isWithinBudget && budgetBytes < this.#tailBytes()
-      if (isLate || !kept.isWithinBudget || !kept.isOneState) return undefined
-      if (named && !(await this.#stoodStill())) return undefined
-      await frozen.stillFrozen()
-      return isLate ? undefined : await frozen.thaw()
-    } catch (error) {
-      if (isLate || (error instanceof AppError && error.code === 'freeze_budget_exceeded')) return undefined
-      throw error
-    } finally {
-      clearTimeout(deadline)
-      await frozen.thaw()
-    }
+    const kept = await keepChanges(this.#parts, frozen, {
+      changes: this.#changes,
+      readMicros: this.#keptMicros(),
+      trustsNothing: this.#clock.wasSetBack(),
+      budgetBytes,
+    })
+    this.#freezeMethod = kept.method
+    this.#lacksRoom = kept.isOverBudget && budgetBytes < this.#tailBytes()
+    return kept.taken
   }
 
   /** min(S, B) of what the freeze reads: what was last written before the last sync has no silent store behind it. */
   #keptMicros(): number {
     return Math.min(this.#syncMicros, this.#barrierMicros)
-  }
-
-  /** What a walk sees by ctimes the watch says: whether anything of the container was changed while it was frozen (attacks.md B3). */
-  async #stoodStill(): Promise<boolean> {
-    const named: NamedInodes | undefined = this.#changes?.take()
-    if (!named) return false
-    if (named.length === 0) return true
-    return (await this.#parts.reader.run({ command: 'count', named }, 'counted')).count === 0
   }
 
   #result(frozenMs: number, takenAtMs: number): PassesResult {

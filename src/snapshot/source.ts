@@ -4,7 +4,7 @@ import type { IdRange } from '#overlay/id-map.ts'
 
 export type { IdRange }
 
-/** What the engine needs to know of a container (design.md §4.1). Plain data, but for the export of its base image. */
+/** What the engine needs to know of a container (design.md §4.1). Plain data, but for what only its engine can do. */
 export interface Source {
   readonly containerId: string
   /** For people and messages. */
@@ -23,6 +23,8 @@ export interface Source {
   readonly uidMap: readonly IdRange[]
   readonly gidMap: readonly IdRange[]
   readonly base: BaseImage
+  /** For a stopped container: throws `container_gone` when it has been started or removed since. */
+  assertStopped?(signal: AbortSignal): Promise<void>
 }
 
 export interface MountPoint {

@@ -85,6 +85,26 @@ for (const name of testedEngines())
       assert.match(errorOf(out), /^container_(?:gone|not_running)$/)
       victim.assertTidy()
     })
+
+    await t.test('a stopped container that is started meanwhile is a clear error', async () => {
+      await using victim = await startSubject(engine)
+      await engine.docker(['kill', victim.container.id])
+      const args = ['snapshot', victim.container.id, `oci:${victim.directory}/images:v1`, '--json']
+      const running = startTintype(args, victim.options)
+      if (name === 'docker28') {
+        const { code, out } = await running.ended // where a stopped one has its files is not said there
+        assert.deepEqual([code, errorOf(out)], [5, 'container_not_running'])
+        return
+      }
+      await captureHasBegun(victim)
+      running.signal('SIGSTOP') // so that it is not over before the container runs
+      await engine.docker(['start', victim.container.id])
+      running.signal('SIGCONT')
+      const { code, out } = await running.ended
+      assert.deepEqual([code, errorOf(out)], [5, 'container_gone'])
+      assert.match(JSON.parse(out).error.message, /was started while it was saved: try again/)
+      victim.assertTidy()
+    })
   })
 
 function errorOf(out: CommandResult['out']): string {

@@ -107,6 +107,13 @@ for (const name of NAMES)
       assert.deepEqual([source.upperdir, source.base.diffIDs], [running.upperdir, running.base.diffIDs])
       assert.deepEqual([source.init, source.freezer], [undefined, undefined])
       assert.deepEqual(volumesOf(source), ['/data'])
+      const { signal } = new AbortController()
+      await source.assertStopped!(signal)
+      for (const command of ['start', 'kill']) {
+        await engine.docker([command, stopped.id])
+        await assert.rejects(source.assertStopped!(signal), { code: 'container_gone', message: /started/ }, command)
+      }
+      assert.equal(running.assertStopped, undefined)
     })
 
     await t.test('many layers: lowerdirs that are relative', async () => {

@@ -33,6 +33,7 @@ const container = (change: Partial<ContainerInfo>): ContainerInfo => ({
   isPaused: false,
   isUnsteady: false,
   pid: 1,
+  startedAt: '',
   imageId: digest('c'),
   imageName: 'python:3.12',
   runtime: 'runc',

@@ -14,6 +14,8 @@ export interface ContainerInfo {
   /** Restarting, dead, or being removed. */
   readonly isUnsteady: boolean
   readonly pid: number
+  /** The engine's own text; another one after each start. */
+  readonly startedAt: string
   readonly imageId: Digest
   /** What the user called the image. */
   readonly imageName: string
@@ -82,6 +84,7 @@ export function parseContainer(value: unknown): ContainerInfo {
     isPaused: state.Paused === true,
     isUnsteady: state.Restarting === true || state.Dead === true || status === 'removing' || status === 'dead',
     pid: typeof state.Pid === 'number' ? state.Pid : 0,
+    startedAt: text(state.StartedAt),
     imageId: parseId(required(inspect.Image, 'Image')),
     imageName: text(object(inspect.Config).Image) || required(inspect.Image, 'Image'),
     runtime: text(inspect.OCIRuntime) || text(host.Runtime),

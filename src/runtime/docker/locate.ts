@@ -46,10 +46,13 @@ export async function locateDockerContainer(options: LocateOptions): Promise<Sou
     containerName: container.name,
     ...source,
     base: await locateBase(engine, store, { container, lowerdirs, options }),
+    ...(!container.isRunning && { assertStopped: (signal) => assertStopped(container, options, signal) }),
   }
 }
 
-type Place = Omit<Source, 'containerId' | 'containerName' | 'base'> & { readonly lowerdirs: readonly string[] }
+type Place = Omit<Source, 'containerId' | 'containerName' | 'base' | 'assertStopped'> & {
+  readonly lowerdirs: readonly string[]
+}
 
 function assertUsable(container: ContainerInfo, info: EngineInfo): void {
   const { name, status, runtime } = container
@@ -103,6 +106,12 @@ function stoppedPlace(store: Store, container: ContainerInfo, info: EngineInfo):
     uidMap: [],
     gidMap: [],
   }
+}
+
+async function assertStopped(before: ContainerInfo, { socketPath }: LocateOptions, signal: AbortSignal): Promise<void> {
+  const now = await openEngine(socketPath, signal).inspectContainer(before.id)
+  if (!now.isRunning && now.startedAt === before.startedAt) return
+  throw new AppError('container_gone', `The container ${before.name} was started while it was saved: try again.`)
 }
 
 function stoppedMounts({ volumes }: ContainerInfo): readonly MountPoint[] {

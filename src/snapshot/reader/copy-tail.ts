@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { AppError } from '#base/errors.ts'
-import { addressOf, closeDescriptor, errnoName, readAt } from '#posix/libc.ts'
-import { FILE_TYPE } from '#posix/stat.ts'
+import { addressOf, closeDescriptor, errnoName, readAt, statxDescriptor } from '#posix/libc.ts'
+import { equalsStat, FILE_TYPE } from '#posix/stat.ts'
 import type { KeptEntry } from './encode.ts'
 import { EntryOpener, NO_XATTRS, XattrReader, type EntryOptions } from './read-entry.ts'
 import type { Rows } from './rows.ts'
@@ -42,6 +42,7 @@ class TailCopier {
   readonly #xattrs: XattrReader
   readonly #opener: EntryOpener
   readonly #buffer = new Uint8Array(BUFFER_BYTES)
+  readonly #statx = new Uint32Array(64)
 
   constructor(rows: Rows, tailDescriptor: number, options: EntryOptions) {
     this.#rows = rows
@@ -71,7 +72,8 @@ class TailCopier {
     if (descriptor < 0) return undefined
     try {
       const xattrs = this.#readXattrs(descriptor, row)
-      return this.#copyContent(descriptor, row, offset) ? { offset, ...xattrs } : undefined
+      const isWhole = this.#copyContent(descriptor, row, offset) && this.#isAsSeen(descriptor, row)
+      return isWhole ? { offset, ...xattrs } : undefined
     } finally {
       closeDescriptor(descriptor)
     }
@@ -89,6 +91,13 @@ class TailCopier {
       position += got
     }
     return true
+  }
+
+  /** A write that was in flight at the freeze ends after it, and the engine copies into a frozen container (attacks.md B3, C8). */
+  #isAsSeen(descriptor: number, row: number): boolean {
+    return (
+      statxDescriptor(descriptor, this.#statx) === 0 && equalsStat(this.#statx, this.#rows.words, this.#rows.stat(row))
+    )
   }
 
   #readXattrs(descriptor: number, row: number) {
