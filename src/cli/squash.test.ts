@@ -75,7 +75,13 @@ test('every option and the configuration reach the squash', async () => {
     '--level',
     '3',
   ]
-  const env = { TINTYPE_HOME: '/srv', TINTYPE_ZSTD: 'auto', TINTYPE_WORKERS: '2', TINTYPE_SPOOL_BYTES: '1GiB' }
+  const env = {
+    TINTYPE_HOME: '/srv',
+    TINTYPE_ZSTD: 'auto',
+    TINTYPE_WORKERS: '2',
+    TINTYPE_SPOOL_BYTES: '1GiB',
+    TINTYPE_MAX_LAYER_BYTES: '2GiB',
+  }
   const { seen, exitCode } = await start(args, SQUASHED, env)
   await exitCode
   const { image: _i, onto, target: _t, signal: _s, onProgress: _p, ...plain } = seen.options!
@@ -91,6 +97,7 @@ test('every option and the configuration reach the squash', async () => {
     zstdEverywhere: true,
     workers: 2,
     spoolBytes: 2 ** 30,
+    maxLayerBytes: 2 ** 31,
   })
 })
 

@@ -81,6 +81,7 @@ export async function runSquash(args: readonly string[], parts: SquashParts, sig
       zstdEverywhere: config.zstdEverywhere,
       ...(config.workers !== undefined && { workers: config.workers }),
       ...(config.spoolBytes !== undefined && { spoolBytes: config.spoolBytes }),
+      ...(config.maxLayerBytes !== undefined && { maxLayerBytes: config.maxLayerBytes }),
       signal,
       onProgress: (now) => progress.update(now),
     })

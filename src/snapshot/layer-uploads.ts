@@ -14,6 +14,8 @@ const DRAIN_MS = 500
 const MOST_FRAME_BYTES = 1 << 28
 /** No engine unpacks an image of so many layers. */
 const MOST_LAYERS = 128
+/** What does not compress grows a little, and some members have long headers. */
+const LAYER_MARGIN = 0.98
 
 /** A layer that is in the repository, and still in the spool unless it was released. */
 export interface UploadedLayer {
@@ -21,6 +23,11 @@ export interface UploadedLayer {
   readonly descriptor: Descriptor
   readonly diffID: DiffID
   readonly rawBytes: number
+}
+
+/** How much tar surely fits into a layer of which the registry may store `maxLayerBytes`: layers are closed there. */
+export function rawBytesWithin(maxLayerBytes: number): number {
+  return Math.floor(maxLayerBytes * LAYER_MARGIN)
 }
 
 export interface LayerUploadsOptions {
@@ -74,7 +81,8 @@ export class LayerUploads {
   }
 
   #check(event: FrameEvent | LayerEvent): void {
-    if (event.layer !== this.#layers || event.layer >= MOST_LAYERS) throw lied(`layer ${event.layer} is out of order`)
+    if (event.layer !== this.#layers) throw lied(`layer ${event.layer} is out of order`)
+    if (event.layer >= MOST_LAYERS) throw tooMany()
     if (event.event === 'layer') {
       if (!this.#sources.has(event.layer) || event.rawBytes !== this.#rawBytes)
         throw lied(`layer ${event.layer} is not the sum of its frames`)
@@ -170,6 +178,14 @@ export class LayerUploads {
     if (this.#running >= UPLOADS) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#running++
   }
+}
+
+/** Layers become so small only where the spool or the limit of a layer leaves them no more room. */
+function tooMany(): AppError {
+  return new AppError(
+    'limit_exceeded',
+    `The image would need more than ${MOST_LAYERS} layers, which no engine unpacks: raise TINTYPE_SPOOL_BYTES or TINTYPE_MAX_LAYER_BYTES, or exclude something large.`,
+  )
 }
 
 function lied(what: string): AppError {

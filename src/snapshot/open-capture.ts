@@ -70,18 +70,12 @@ export async function openCapture(
   const whyNot = whyNotWatched(options, { mode, isFrozen: freezer !== undefined })
   const { upperdir } = source
   const watch = stack.use(openCaptureWatch({ upperdir, scratch: spool.directory, signal, whyNot }))
-  const parts = { exclusions, codec: codec.choice, spool, workers: options.workers, ...loadedFrom(mode, source) }
-  const init = await readerInit(source, parts)
+  const parts = { exclusions, codec: codec.choice, spool, ...loadedFrom(mode, source) }
+  const { workers, maxLayerBytes } = options
+  const init = await readerInit(source, { ...parts, workers, maxLayerBytes })
   const reader = stack.use(await startReader({ upperdir, spool, init, signal, index: bodyOf(mode), next: next?.body }))
   const progress = new CaptureProgress(options.onProgress)
-  const uploads = new LayerUploads({
-    target: options.target,
-    spool: spool.frames,
-    mediaType: codec.mediaType,
-    maxLayerBytes: options.maxLayerBytes,
-    signal,
-    onProgress: (bytes) => progress.setUploaded('layers', bytes),
-  })
+  const uploads = openUploads(options, { spool, codec, signal, progress })
   stack.defer(() => uploads.abandon(new AppError('cancelled', 'The capture has ended.')))
   const resources = stack.move()
   return {
@@ -108,6 +102,19 @@ export async function openCapture(
       await resources.disposeAsync()
     },
   }
+}
+
+type Uploading = Pick<OpenCapture, 'spool' | 'codec' | 'signal' | 'progress'>
+
+function openUploads(options: CaptureOptions, { spool, codec, signal, progress }: Uploading): LayerUploads {
+  return new LayerUploads({
+    target: options.target,
+    spool: spool.frames,
+    mediaType: codec.mediaType,
+    maxLayerBytes: options.maxLayerBytes,
+    signal,
+    onProgress: (bytes) => progress.setUploaded('layers', bytes),
+  })
 }
 
 interface Indexes extends AsyncDisposable {

@@ -23,6 +23,8 @@ export interface ReaderInit {
   readonly gidMap: readonly IdRange[]
   /** What an earlier capture has left: the first pass compares with it, and its layers hold what it says. */
   readonly index?: LoadedIndex
+  /** The most raw bytes of a layer, unless one file alone is more. */
+  readonly mostLayerBytes?: number
   /** Close layers at this size; only tests set it. */
   readonly layerBytes?: number
 }

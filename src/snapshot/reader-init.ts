@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import type { CodecChoice } from './codec.ts'
+import { rawBytesWithin } from './layer-uploads.ts'
 import type { LoadedIndex, ReaderInit } from './protocol.ts'
 import type { Source } from './source.ts'
 import type { Spool } from './spool.ts'
@@ -17,6 +18,8 @@ export interface InitParts {
   readonly codec: CodecChoice
   readonly spool: Spool
   readonly workers: number | undefined
+  /** As the registry stores it. */
+  readonly maxLayerBytes?: number | undefined
   /** What an earlier capture has left. */
   readonly index?: LoadedIndex
   /** Byte paths of stubs beside those that the source tells of. */
@@ -26,7 +29,7 @@ export interface InitParts {
 /** What the reader is told of a source. */
 export async function readerInit(
   source: Source,
-  { exclusions, codec, spool, workers, index, stubs = [] }: InitParts,
+  { exclusions, codec, spool, workers, maxLayerBytes, index, stubs = [] }: InitParts,
 ): Promise<ReaderInit> {
   const { dev, ino } = statSync(source.upperdir)
   return {
@@ -40,6 +43,7 @@ export async function readerInit(
     overlayPrefix: source.userXattr ? 'user.overlay.' : 'trusted.overlay.',
     uidMap: source.uidMap,
     gidMap: source.gidMap,
+    ...(maxLayerBytes !== undefined && { mostLayerBytes: rawBytesWithin(maxLayerBytes) }),
     ...(index && { index }),
   }
 }

@@ -1,4 +1,4 @@
-/** A spool that cannot hold the compressed image (attacks.md B8): one layer after the other. */
+/** A spool that cannot hold the compressed image (attacks.md B8), and a registry that takes no large layer: many smaller ones. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs'
@@ -128,4 +128,27 @@ test('a layout takes a frozen container layer by layer within TINTYPE_SPOOL_BYTE
   const to = `docker://${rounds.referenceOf('layout')}`
   await mustRun('skopeo', ['copy', '--quiet', '--dest-tls-verify=false', `oci:${directory}:layout`, to])
   await rounds.restart('layout')
+})
+
+test('no layer is larger than TINTYPE_MAX_LAYER_BYTES, merged or not; what one file makes larger cannot be merged', async () => {
+  await using rounds = await openRounds(engine, registry)
+  await rounds.change('mkdir /data; for i in $(seq 6); do head -c 400000 /dev/urandom > /data/$i; done')
+  const maxLayerBytes = 1_000_000
+  const small = await rounds.save('small', { maxLayerBytes })
+  assert.equal(sizesOf(small).length, 3, sizesOf(small).join(' '))
+  assert.ok(Math.max(...sizesOf(small)) <= maxLayerBytes, sizesOf(small).join(' '))
+  await rounds.restart('small')
+
+  await rounds.change('for i in $(seq 7 9); do head -c 300000 /dev/urandom > /data/$i; done')
+  const merged = await rounds.save('merged', { maxLayerBytes, squash: { layers: 1, supersededBytes: 256 * MB } })
+  assert.equal(merged.squashed?.layers, 4, merged.warnings.join())
+  assert.ok(Math.max(...sizesOf(merged)) <= maxLayerBytes, sizesOf(merged).join(' '))
+  await rounds.restart('merged')
+
+  await rounds.change('echo more > /data/more')
+  const squash = { layers: 1, supersededBytes: 256 * MB }
+  const stays = await rounds.save('stays', { maxLayerBytes: 350_000, squash })
+  assert.equal(stays.squashed, undefined)
+  assert.match(stays.warnings.join(), /stay as they are, for they cannot be merged: .*TINTYPE_MAX_LAYER_BYTES/)
+  await rounds.restart('stays')
 })

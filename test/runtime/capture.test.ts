@@ -183,11 +183,13 @@ for (const name of instanceEngines())
 
     await t.test('a layer above the limit of the server fails the capture', async () => {
       const { socketPath } = engine
+      await lab.exec(handle, 'sh', '-c', 'head -c 1100000 /dev/urandom > /single') // no layer can hold less
       const strict = openDockerRuntime({ socketPath, home: lab.home, zstdEverywhere: false, maxLayerBytes: 1_000_000 })
       await using run = strict.startCapture(handle, request(all, 'large', { full: true }))
       await assert.rejects(run.result, { code: 'layer_too_large', message: /1000000 bytes/ })
       assert.equal((await tagOf(all, 'large')).status, 404)
       assert.deepEqual(spoolOf(all), [])
+      await lab.exec(handle, 'rm', '/single')
     })
 
     await t.test('errors are those of the capture, with their code and details', async () => {

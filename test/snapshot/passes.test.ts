@@ -142,6 +142,18 @@ test('layers that are closed early have their own ancestors, and together are th
 const MANY =
   'for i in $(seq 40); do head -c 30000 /dev/urandom > dir/$i; done; ln dir/1 dir/zz; rm dir/file; mkdir last; touch last/x'
 
+test('no layer is larger than it may be, unless one file alone is', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(MANY, overlay.merged)
+  run('head -c 150000 /dev/urandom > large', overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper, { mostLayerBytes: 100_000 })
+  await reader.pass()
+  const above = reader.layers.filter(({ length }) => length > 100_000)
+  assert.deepEqual(above.map((layer) => listLayer(layer).map(({ name }) => name)), [['./', 'large']]) // prettier-ignore
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
 test('a pass that has no room pauses before its first layer and after each, until the rest fits', async () => {
   using overlay = new OverlayMount((lower) => run(BASE, lower))
   run(MANY, overlay.merged)

@@ -1,7 +1,7 @@
 import { AppError } from '#base/errors.ts'
 import type { ImageBase } from '#oci/append-layers.ts'
 import type { Repository } from '#registry/repository.ts'
-import { LayerUploads, type UploadedLayer } from '#snapshot/layer-uploads.ts'
+import { LayerUploads, rawBytesWithin, type UploadedLayer } from '#snapshot/layer-uploads.ts'
 import type { OpenCapture } from '#snapshot/open-capture.ts'
 import { spoolError } from '#snapshot/spool.ts'
 import type { StoredLayer } from '#snapshot/squash/read-layer.ts'
@@ -51,9 +51,13 @@ export async function squashChain(
   }
 }
 
-/** A spool that could not hold the new layers together cannot hold what they would be merged into: the image is right without. */
+/**
+ * The image is right without. `layer_too_large`: a file of an earlier snapshot is too large for the limit that is set by now.
+ * A spool that could not hold the new layers together cannot hold what they would be merged into.
+ */
 function leavesLayers({ code }: AppError, { made }: ImageStack): boolean {
-  return code === 'image_unsupported' || (code === 'spool_full' && made.some(({ source }) => source.isReleased))
+  if (code === 'spool_full') return made.some(({ source }) => source.isReleased)
+  return code === 'image_unsupported' || code === 'layer_too_large'
 }
 
 function storedLayers(target: Repository, { base, earlier, made }: ImageStack): readonly StoredLayer[] {
@@ -112,6 +116,7 @@ async function merge({ run, below, ours }: Squash) {
     target: options.target,
     spool: spool.squashed,
     mediaType: codec.mediaType,
+    maxLayerBytes: options.maxLayerBytes,
     signal,
     onProgress: (bytes) => progress.setUploaded('squashed', bytes),
   })
@@ -126,6 +131,7 @@ async function merge({ run, below, ours }: Squash) {
       signal,
       mostLayers: Math.ceil(mostOfOurs(below.length, options.squash ?? SQUASH_LIMITS) / 2),
       ...(options.workers !== undefined && { workers: options.workers }),
+      ...(options.maxLayerBytes !== undefined && { mostLayerBytes: rawBytesWithin(options.maxLayerBytes) }),
       onProgress: ({ pass, members, bytes, bytesTotal }) => {
         if (progress.pass !== firstPass + pass) progress.startPass(firstPass + pass, 'reading')
         progress.setReading({ files: members, bytes, bytesTotal })

@@ -174,7 +174,7 @@ export class ReaderSession {
           firstLayer: this.#nextLayer,
           readMicros: options.readMicros,
           groups: this.#groups,
-          fitBytes,
+          fitBytes: () => Math.min(fitBytes(), init.mostLayerBytes ?? Infinity),
           ...(init.layerBytes !== undefined && { layerBytes: init.layerBytes }),
           ...(options.syncsEachFile && { beforeFile: fileSync(rows) }),
         }),

@@ -30,6 +30,8 @@ export interface SquashInput {
   readonly workers?: number
   /** Layers of the result are closed at this size, or a larger one if there would be too many; default 2 GiB. */
   readonly layerBytes?: number
+  /** A layer holds no more raw bytes, unless one file alone is more. */
+  readonly mostLayerBytes?: number
   /** So many layers the result may have, if its files can be told apart into them; default 50. */
   readonly mostLayers?: number
   readonly onProgress?: (progress: SquashProgress) => void
@@ -68,7 +70,8 @@ export async function squashLayers(input: SquashInput): Promise<void> {
     emit: input.emit,
   })
   const rawBytes = contentBytes + entries * 1024
-  const layerBytes = Math.max(input.layerBytes ?? LAYER_BYTES, rawBytes / (input.mostLayers ?? MOST_LAYERS))
+  const wanted = Math.max(input.layerBytes ?? LAYER_BYTES, rawBytes / (input.mostLayers ?? MOST_LAYERS))
+  const layerBytes = Math.min(wanted, input.mostLayerBytes ?? Infinity)
   try {
     await writeContent(input, members, new ResultLayers(tree, segments, layerBytes), { tree, segments })
   } catch (error) {

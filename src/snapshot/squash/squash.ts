@@ -5,7 +5,7 @@ import type { OriginalBase } from '#oci/config.ts'
 import { replaceLayers } from '#oci/replace-layers.ts'
 import type { Repository } from '#registry/repository.ts'
 import { chooseCodec } from '#snapshot/choose-codec.ts'
-import { LayerUploads } from '#snapshot/layer-uploads.ts'
+import { LayerUploads, rawBytesWithin } from '#snapshot/layer-uploads.ts'
 import type { UploadedLayer } from '#snapshot/layer-uploads.ts'
 import type { CapturedLayer, Progress } from '#snapshot/result.ts'
 import { spoolError } from '#snapshot/spool.ts'
@@ -28,6 +28,8 @@ export interface SquashOptions extends Destination {
   readonly zstdEverywhere: boolean
   readonly workers?: number
   readonly spoolBytes?: number
+  /** The most of one layer as the registry stores it. */
+  readonly maxLayerBytes?: number
   readonly signal: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
@@ -76,6 +78,7 @@ export async function squash(options: SquashOptions): Promise<Squashed> {
     target: options.target,
     spool: spool.frames,
     mediaType: codec.mediaType,
+    maxLayerBytes: options.maxLayerBytes,
     signal,
     onProgress: (bytes) => meter.update({ uploadedBytes: bytes }),
   })
@@ -169,6 +172,7 @@ async function mergeInto(options: SquashOptions, merging: Merging): Promise<void
       frames: spool.frames,
       signal,
       ...(options.workers !== undefined && { workers: options.workers }),
+      ...(options.maxLayerBytes !== undefined && { mostLayerBytes: rawBytesWithin(options.maxLayerBytes) }),
       onProgress: ({ pass, members, bytes, bytesTotal }) =>
         meter.update({ phase: 'reading', pass, files: members, bytes, bytesTotal }),
       emit: (event) => {
