@@ -255,6 +255,7 @@ export class PlayedRegistries implements SnapshotRegistries {
     }
     return {
       name: `${registry}/${repository}`,
+      notices: [],
       hasBlob: unused,
       checkBlob: async ({ digest }) => !this.lostBlobs.has(digest),
       openBlob: () => {

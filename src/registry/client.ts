@@ -54,7 +54,7 @@ export interface ClientOptions {
   readonly trustedHosts: readonly string[]
   readonly allowPrivate?: boolean | undefined
   readonly userAgent: string
-  readonly onWarning: (text: string) => void
+  readonly onWarning?: (text: string) => void
   readonly pace: Pace
   readonly lookup?: Lookup | undefined
 }
@@ -84,7 +84,7 @@ export function openClient(options: ClientOptions): RegistryClient {
       const send = async () => {
         const response = await authorized(await connection(), call)
         isReached = true
-        reportWarnings(response, options.onWarning)
+        if (options.onWarning) reportWarnings(response, options.onWarning)
         return response
       }
       throwIfAborted(call.signal)

@@ -109,7 +109,6 @@ function openRemover(options: RegistryOptions, name: string, signal: AbortSignal
     host,
     trustedHosts: options.trustedHosts ?? [],
     userAgent: options.userAgent ?? 'tintype',
-    onWarning: options.onWarning ?? (() => {}),
     pace: systemPace,
   })
   return {

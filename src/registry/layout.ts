@@ -40,6 +40,7 @@ export async function openLayoutRepository(directory: string): Promise<Repositor
   }
   const repository: Repository = {
     name: path,
+    notices: [],
     hasBlob: async (digest) => (await sizeOf(blobPath(path, digest))) !== undefined,
     checkBlob: async ({ digest, size }) => (await sizeOf(blobPath(path, digest))) === size,
     openBlob: (descriptor, options) => readBlob(path, descriptor, options),

@@ -22,7 +22,6 @@ export async function checkLogin(
     credentials: async () => credentials,
     trustedHosts: [],
     userAgent: 'tintype',
-    onWarning: () => {},
     pace: systemPace,
   })
   const response = await client.call({ method: 'GET', url: '/v2/', scopes: [], ...(signal && { signal }) })

@@ -188,9 +188,7 @@ function putError(place: ManifestPlace, refusal: Refusal, tag: string | undefine
     return new AppError(
       'tag_exists',
       `${place.name}:${tag} exists, and ${host} does not let it move: choose another tag.`,
-      {
-        details: { registry: host, tag },
-      },
+      { details: { registry: host, tag, isImmutable: true } },
     )
   return refusalError(refusal, { name: place.name, host, action: 'put a manifest' })
 }

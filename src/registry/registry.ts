@@ -30,8 +30,6 @@ export interface RegistryOptions {
   /** Undefined: private addresses only while the registry itself is at one; true: always; false: never. */
   readonly allowPrivate?: boolean | undefined
   readonly userAgent?: string | undefined
-  /** What the registry wants its users to read (`Warning` headers), each text once. */
-  readonly onWarning?: ((text: string) => void) | undefined
   /** One line for each retry and change of strategy. */
   readonly log?: ((text: string) => void) | undefined
 }
@@ -48,6 +46,8 @@ const DOCKER_HUB = new Set(['docker.io', 'index.docker.io'])
 
 /** Where each repository is, so that a mount knows its source. */
 const PLACES = new WeakMap<Repository, { readonly host: string; readonly repository: string }>()
+/** A registry may say something to each request. */
+const MOST_NOTICES = 100
 /** How each host likes its uploads, for the life of the process. */
 const LEARNT = new Map<string, HostMemory>()
 
@@ -57,14 +57,14 @@ export function openRegistryRepository(options: RegistryOptions, parts: Registry
   const host = DOCKER_HUB.has(registry) ? 'registry-1.docker.io' : registry
   const name = `${registry}/${repository}`
   checkNames(options)
-  const onWarning = once(options.onWarning)
+  const notices = new Set<string>()
   const pace = parts.pace ?? systemPace
   const client = openClient({
     ...options,
     host,
     trustedHosts: options.trustedHosts ?? [],
     userAgent: options.userAgent ?? 'tintype',
-    onWarning,
+    onWarning: (text) => notices.size < MOST_NOTICES && notices.add(`${registry} says: ${printable(text)}`),
     pace,
     lookup: parts.lookup,
   })
@@ -79,6 +79,9 @@ export function openRegistryRepository(options: RegistryOptions, parts: Registry
 
   const opened: Repository = {
     name,
+    get notices() {
+      return [...notices]
+    },
     hasBlob: (digest, { signal } = {}) => headBlob(reading, digest, signal),
     checkBlob: (descriptor, { signal } = {}) => probeBlob(reading, descriptor, signal),
     openBlob: (descriptor, { signal } = {}) => readBlob(reading, descriptor, signal),
@@ -113,14 +116,4 @@ function learntOf(host: string): HostMemory {
   const memory = LEARNT.get(host) ?? freshMemory()
   LEARNT.set(host, memory)
   return memory
-}
-
-function once(tell: ((text: string) => void) | undefined): (text: string) => void {
-  const told = new Set<string>()
-  return (text) => {
-    const line = printable(text)
-    if (told.has(line) || told.size >= 100) return
-    told.add(line)
-    tell?.(line)
-  }
 }

@@ -25,6 +25,8 @@ export interface BlobSource {
 export interface Repository {
   /** For people: `registry/repository`, or the layout's directory. Never a credential. */
   readonly name: string
+  /** What the registry wanted its users to read so far (its `Warning` headers), a sentence each, each once. */
+  readonly notices: readonly string[]
   /** Whether the repository says that it has the blob (HEAD). After a garbage collection this may be wrong: see checkBlob. */
   hasBlob(digest: Digest, options?: CallOptions): Promise<boolean>
   /** Whether the first byte of the blob really arrives (attacks.md A10). An empty blob counts when it is known. */

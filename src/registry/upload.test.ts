@@ -448,15 +448,15 @@ test('a Location at a metadata address is refused before anything is sent there'
 })
 
 test('a Warning of the registry is told, once', async () => {
-  const told: string[] = []
   await using fake = await startFakeRegistry({
     after: (_, answer) => ({
       ...answer,
       headers: { ...answer.headers, warning: '299 - "This repository \\"thing\\" moves."' },
     }),
   })
-  await open(fake, {}, { onWarning: (text) => told.push(text) }).repository.pushBlob(madeBlob(CONTENT))
-  assert.deepEqual(told, ['This repository "thing" moves.'])
+  const { repository } = open(fake)
+  await repository.pushBlob(madeBlob(CONTENT))
+  assert.deepEqual(repository.notices, [`${fake.host} says: This repository "thing" moves.`])
 })
 
 test('a piece that a refused try still waits for does not count for the next one', async () => {

@@ -50,7 +50,7 @@ export function describeCapture(
     torn: report.torn.map(resultPath),
     skipped: report.skipped.map(({ path, reason }) => ({ path: resultPath(path), reason })),
     unsavedMounts: unsavedMounts(source),
-    warnings: [...run.warnings, ...warningsOf(source, report)],
+    warnings: [...run.warnings, ...warningsOf(source, report), ...options.target.notices],
   }
 }
 

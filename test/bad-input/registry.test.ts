@@ -81,3 +81,13 @@ describe('a registry that takes no image leaves no tag, and the container goes o
       assert.deepEqual([...fake.manifests.keys()], [])
     })
 })
+
+test('what a registry wants its users to read is among the warnings', async () => {
+  await using fake = await startFakeRegistry({
+    after: (_, answer) => ({ ...answer, headers: { ...answer.headers, warning: '299 - "team/box moves in May."' } }),
+  })
+  const args = ['snapshot', bench.boxName, `${fake.host}/team/box:v1`, '--json', '--quiet']
+  const { code, out, err } = await bench.run(args)
+  assert.deepEqual([code, err], [0, ''])
+  assert.ok(JSON.parse(out).warnings.includes(`${fake.host} says: team/box moves in May.`), out)
+})

@@ -133,7 +133,7 @@ async function withoutRoom(lab: DeltaLab): Promise<void> {
     execFileSync('sh', ['-c', 'mkdir many; cd many; seq 1000 | xargs touch'], { cwd: lab.work, stdio: 'ignore' })
     const full = await saveRight(lab)
     assert.deepEqual(full.warnings, [
-      'The index for the next snapshot was not kept: The index of the container has no room: free space in TINTYPE_HOME.',
+      'The index for the next snapshot was not kept: The index of the container has no room: free space in TINTYPE_HOME, or set TINTYPE_HOME to a larger disk.',
     ])
     execFileSync('rm', ['-rf', 'many/1', 'many/2'], { cwd: lab.work, stdio: 'ignore' })
     const next = await saveRight(lab)

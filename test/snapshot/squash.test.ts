@@ -123,6 +123,12 @@ test('an image that says nothing of a base becomes one layer on nothing, and tha
   assert.deepEqual(config.config.Labels, {}, 'it is a base like any other')
 })
 
+test('what the registries want their users to read is in the warnings, once', async () => {
+  const repository = fakeRepository('r/a', { notices: ['r says: moves.'] })
+  await saved(repository)
+  assert.deepEqual((await run(repository)).warnings, ['r says: moves.'])
+})
+
 test('--onto keeps the layers of another image, and says so', async () => {
   const repository = fakeRepository('r/a')
   const base = await saved(repository, { tag: 'base' }, [BASE, OURS[0]!])

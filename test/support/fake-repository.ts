@@ -18,6 +18,8 @@ export interface FakeRepository extends Repository {
 export interface FakeOptions {
   /** Before each call, with its entry of `calls`: what it throws, the call throws. */
   readonly onCall?: (call: string) => void | Promise<void>
+  /** What the registry wants its users to read. */
+  readonly notices?: readonly string[]
   /** Uploads that break after their first bytes and start again, as a client does when a connection is cut. */
   readonly brokenUploads?: number
   /** Blobs that a garbage collection has taken: the registry says that it has them, and mounts them, but sends nothing. */
@@ -56,6 +58,7 @@ export function fakeRepository(name: string, options: FakeOptions = {}): FakeRep
 
   return {
     name,
+    notices: options.notices ?? [],
     blobs,
     manifests,
     calls,

@@ -9,6 +9,12 @@ const REFERENCE = 'registry.example.com/team/app:v1'
 const ROWS: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a tag that is taken', new AppError('tag_exists', 'x, or add --overwrite'), 'TagExists', /set Overwrite to true/],
   [
+    'a tag that may not move',
+    new AppError('tag_exists', 'It exists: choose another tag.', { details: { isImmutable: true } }),
+    'TagExists',
+    /^It exists: choose another tag\.$/,
+  ],
+  [
     'a registry that is away',
     new AppError('registry_unavailable', 'It is down.'),
     'RegistryUnavailable',

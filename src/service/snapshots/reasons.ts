@@ -24,7 +24,7 @@ export function reasonOf(error: unknown, reference: string): Reason {
 }
 
 function sentenceFor(error: AppError, reference: string): string {
-  if (error.code === 'tag_exists')
+  if (error.code === 'tag_exists' && error.details['isImmutable'] !== true)
     return `${reference} exists already: choose another tag, or set Overwrite to true to replace it.`
   if (error.code === 'freeze_budget_exceeded')
     return 'The instance changes so much that it would be frozen for too long: try again when it is quieter, or exclude the busy directory with ExcludePaths.'

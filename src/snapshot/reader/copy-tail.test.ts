@@ -81,3 +81,17 @@ for (const [what, disturb] of DISTURBANCES)
   test(`a file that ${what} since the walk of the freeze makes it void`, () => {
     assert.equal(tailOf(disturb), undefined)
   })
+
+test('a tail without room is told as such', () => {
+  writeFileSync('file', 'content')
+  const { rows, row } = rowsOfFile()
+  const tail = openSync('/dev/full', 'w')
+  try {
+    assert.throws(() => copyTail(rows, [[row, 0]], tail, options), {
+      code: 'spool_full',
+      message: /^The spool has no room/,
+    })
+  } finally {
+    closeSync(tail)
+  }
+})

@@ -1,10 +1,10 @@
-import { writeSync } from 'node:fs'
 import { AppError } from '#base/errors.ts'
 import { addressOf, closeDescriptor, errnoName, readAt, statxDescriptor } from '#posix/libc.ts'
 import { equalsStat, FILE_TYPE } from '#posix/stat.ts'
 import type { KeptEntry } from './encode.ts'
 import { EntryOpener, NO_XATTRS, XattrReader, type EntryOptions } from './read-entry.ts'
 import type { Rows } from './rows.ts'
+import { writeWhole } from './write-whole.ts'
 
 const BUFFER_BYTES = 1 << 20
 
@@ -87,7 +87,7 @@ class TailCopier {
       const got = readAt(descriptor, address, Math.min(BUFFER_BYTES, size - position), position)
       if (got < 0) throw new AppError('reader_failed', `/${this.#rows.path(row)} cannot be read: ${errnoName(got)}.`)
       if (got === 0) return false
-      writeSync(this.#tailDescriptor, this.#buffer, 0, got, offset + position)
+      writeWhole(this.#tailDescriptor, this.#buffer.subarray(0, got), offset + position, 'The spool')
       position += got
     }
     return true

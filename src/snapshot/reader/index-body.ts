@@ -1,7 +1,8 @@
-import { readSync, writeSync } from 'node:fs'
-import { AppError, systemCode } from '#base/errors.ts'
+import { readSync } from 'node:fs'
+import { AppError } from '#base/errors.ts'
 import type { IndexCounts, LoadedIndex } from '#snapshot/protocol.ts'
 import { FLAG, ROOT, ROW_BYTES, type Rows } from './rows.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** So many rows are written at a time: memory does not grow with their number. */
 const CHUNK_ROWS = 1 << 14
@@ -120,16 +121,8 @@ class Writer {
   }
 
   write(bytes: Uint8Array): void {
-    try {
-      for (let done = 0; done < bytes.byteLength;) {
-        const written = writeSync(this.#descriptor, bytes, done, bytes.byteLength - done, this.#position)
-        done += written
-        this.#position += written
-      }
-    } catch (cause) {
-      if (systemCode(cause) !== 'ENOSPC' && systemCode(cause) !== 'EDQUOT') throw cause
-      throw new AppError('spool_full', 'The index of the container has no room: free space in TINTYPE_HOME.', { cause })
-    }
+    writeWhole(this.#descriptor, bytes, this.#position, 'The index of the container')
+    this.#position += bytes.byteLength
   }
 }
 

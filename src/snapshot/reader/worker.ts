@@ -1,7 +1,6 @@
-import { writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '#base/clock.ts'
-import { AppError, systemCode, toAppError } from '#base/errors.ts'
+import { AppError, toAppError } from '#base/errors.ts'
 import { imageId } from '#overlay/id-map.ts'
 import { openCodec } from '#snapshot/codec.ts'
 import { SPOOL_DESCRIPTOR, TAIL_DESCRIPTOR } from '#snapshot/protocol.ts'
@@ -14,6 +13,7 @@ import { FileFetcher } from './read-ahead.ts'
 import { Rows } from './rows.ts'
 import { Walker } from './walk.ts'
 import { WorkQueue } from './work-queue.ts'
+import { writeWhole } from './write-whole.ts'
 
 /** A segment is planned by estimates; what is more makes the buffer grow. */
 const SLOT_BYTES = SEGMENT_BYTES + (1 << 18)
@@ -57,7 +57,7 @@ function encode(request: Extract<WorkerRequest, { type: 'encode' }>): WorkerRepl
   slots[request.slot] = buffer
   const frame = compress(buffer.subarray(0, length))
   const offset = Number(Atomics.add(spoolEnd, 0, BigInt(frame.byteLength)))
-  writeFrame(frame, offset)
+  writeWhole(SPOOL_DESCRIPTOR, frame, offset, 'The spool')
   const shared = buffer.buffer as SharedArrayBuffer
   return {
     type: 'encoded',
@@ -69,21 +69,6 @@ function encode(request: Extract<WorkerRequest, { type: 'encode' }>): WorkerRepl
     absent,
     leftOut,
     unmappedIds,
-  }
-}
-
-function writeFrame(frame: Uint8Array, offset: number): void {
-  try {
-    for (let done = 0; done < frame.byteLength;) {
-      done += writeSync(SPOOL_DESCRIPTOR, frame, done, frame.byteLength - done, offset + done)
-    }
-  } catch (cause) {
-    if (systemCode(cause) !== 'ENOSPC') throw cause
-    throw new AppError(
-      'spool_full',
-      'The spool is full: free space in TINTYPE_HOME, or set TINTYPE_HOME to a larger disk.',
-      { cause },
-    )
   }
 }
 

@@ -239,7 +239,7 @@ function describe(options: SquashOptions, done: Done): Squashed {
     compressedBytes: sum(({ descriptor }) => descriptor.size),
     uploadedBytes: done.uploads.uploadedBytes,
     totalMs: Math.round(systemClock.monotonicMs() - done.startMs),
-    warnings: done.warnings,
+    warnings: [...done.warnings, ...new Set([...options.image.repository.notices, ...options.target.notices])],
   }
 }
 
