@@ -30,19 +30,38 @@ export function secretsOf(key: Uint8Array): Secrets {
     keys.set(purpose, derived)
     return derived
   }
-  const objects = new Map<string, KeyObject>()
-  const keyOf = (purpose: string): KeyObject => {
-    const known = objects.get(purpose)
+  const drawers = new Map<string, Drawer>()
+  const drawerOf = (purpose: string): Drawer => {
+    const known = drawers.get(purpose)
     if (known) return known
-    const made = createSecretKey(deriveKey(purpose))
-    objects.set(purpose, made)
+    const made = { key: createSecretKey(deriveKey(purpose)), opened: new Map<string, string>() }
+    drawers.set(purpose, made)
     return made
   }
   return {
     deriveKey,
-    seal: (text, purpose) => sealWith(keyOf(purpose), text),
-    unseal: (sealed, purpose) => unsealWith(keyOf(purpose), sealed),
+    seal: (text, purpose) => sealWith(drawerOf(purpose).key, text),
+    unseal: (sealed, purpose) => unsealOnce(drawerOf(purpose), sealed),
   }
+}
+
+/** What is sealed for one purpose. */
+interface Drawer {
+  readonly key: KeyObject
+  /** What was unsealed last: a page of instances has two hundred secrets, and people look at the same page again. */
+  readonly opened: Map<string, string>
+}
+
+/** This process holds the key: what it has opened is no more secret in its memory than what it could open. */
+const MOST_OPENED = 1000
+
+function unsealOnce({ key, opened }: Drawer, sealed: string): string {
+  const known = opened.get(sealed)
+  if (known !== undefined) return known
+  const text = unsealWith(key, sealed)
+  if (opened.size >= MOST_OPENED) opened.clear()
+  opened.set(sealed, text)
+  return text
 }
 
 function sealWith(key: KeyObject, text: string): string {

@@ -1,5 +1,4 @@
 import type { Selectable } from 'kysely'
-import { makeRow } from './rows.ts'
 import type { SnapshotRow } from './schema-snapshots.ts'
 
 export type SnapshotStatus = 'Committing' | 'Pushing' | 'Saved' | 'Failed'
@@ -86,8 +85,6 @@ export const RECORD_COLUMNS = [
 
 /** What a list of instances shows of each snapshot. */
 export const SUMMARY_COLUMNS = [
-  'snapshotId',
-  'instanceId',
   'name',
   'imageUrl',
   'imageId',
@@ -120,11 +117,32 @@ export function parseSnapshotRow(row: RecordRow): SnapshotRecord {
   }
 }
 
+/** A number, or its text where a database makes an array of texts. */
+type Time = number | string
+
 /** Several summaries, from JSON: an array of arrays of their columns. */
 export function parseSummaries(json: string): readonly SnapshotSummary[] {
-  const rows = JSON.parse(json) as readonly (readonly unknown[])[]
-  // The query has put SUMMARY_COLUMNS there, in their order.
-  return rows.map((values) => makeRow(SUMMARY_COLUMNS, values) as unknown as SnapshotSummary)
+  // The query has put SUMMARY_COLUMNS there, in their order. Field by field: a page of instances has a thousand of them.
+  const rows = JSON.parse(json) as readonly (readonly [
+    string,
+    string,
+    string,
+    SnapshotStatus,
+    string,
+    string,
+    Time,
+    Time,
+  ])[]
+  return rows.map(([name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs]) => ({
+    name,
+    imageUrl,
+    imageId,
+    status,
+    reasonCode,
+    reasonMessage,
+    createdMs: Number(createdMs),
+    modifiedMs: Number(modifiedMs),
+  }))
 }
 
 /** A whole row as a record with its long texts. */

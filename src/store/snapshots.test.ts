@@ -84,10 +84,10 @@ forEachStore('snapshots', (open) => {
     const latest = async (limit: number, savedOnly: boolean) =>
       await snapshots.latestOf(['dsw-1', 'dsw-2', 'dsw-3', 'dsw-4'], { limit, savedOnly })
     const [all, saved] = [await latest(2, false), await latest(1, true)]
-    const names = (of: typeof all) =>
-      [...of].map(([id, found]) => [id, ...found.map(({ snapshotId }) => snapshotId)].join()).toSorted()
-    assert.deepEqual(names(all), ['dsw-1,snp-4,snp-3', 'dsw-2,snp-other', 'dsw-3,snp-"quoted"', 'dsw-4'])
-    assert.deepEqual(names(saved), ['dsw-1,snp-4', 'dsw-2', 'dsw-3', 'dsw-4'])
+    const images = (of: typeof all) =>
+      [...of].map(([id, found]) => [id, ...found.map(({ imageId }) => imageId)].join()).toSorted()
+    assert.deepEqual(images(all), ['dsw-1,image-4,image-3', 'dsw-2,', 'dsw-3,', 'dsw-4'])
+    assert.deepEqual(images(saved), ['dsw-1,image-4', 'dsw-2', 'dsw-3', 'dsw-4'])
     const record = (await snapshots.findRecord('snp-4'))!
     const summary = saved.get('dsw-1')?.[0]
     assert.equal(summary?.imageId, 'image-4')

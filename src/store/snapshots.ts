@@ -155,6 +155,13 @@ async function list(db: Db, instanceId: string, { descending, offset, limit }: S
   return { records: rows.map(parseSnapshotRow), total: count?.total ?? 0 }
 }
 
+/** The columns as one array. PostgreSQL looks up the type of each value of json_build_array, and of an array once. */
+function summaryOf(db: Db) {
+  const columns = SUMMARY_COLUMNS.map((column) => sql.ref(column))
+  if (!isPostgres(db)) return sql`json_array(${sql.join(columns)})`
+  return sql`array[${sql.join(columns.map((column) => sql`${column}::text`))}]`
+}
+
 async function latestOf(
   db: Db,
   instanceIds: readonly string[],
@@ -165,9 +172,7 @@ async function latestOf(
   const wanted = isPostgres(db)
     ? sql`select unnest(${list}::text[]) as id`
     : sql`select value as id from json_each(${list})`
-  const arrayOf = sql.raw(isPostgres(db) ? 'json_build_array' : 'json_array')
   const arrayOfAll = sql.raw(isPostgres(db) ? 'json_agg' : 'json_group_array')
-  const columns = sql.join(SUMMARY_COLUMNS.map((column) => sql.ref(column)))
   const order = sql`order by created_ms desc, snapshot_id desc`
   // Instance by instance from the end of an index: how many snapshots an instance has does not matter. One text for each
   // instance: a page of a hundred has a thousand snapshots, and ten thousand values cost drivers more than JSON.parse.
@@ -175,7 +180,7 @@ async function latestOf(
     ${savedOnly ? sql`and status = 'Saved'` : sql``} ${order} limit ${limit}`
   const { rows } = await sql<{ instanceId: string; latest: string }>`
     select id as instance_id, coalesce(cast((
-      select ${arrayOfAll}(${arrayOf}(${columns}) ${order}) from (${newest}) as newest
+      select ${arrayOfAll}(${summaryOf(db)} ${order}) from (${newest}) as newest
     ) as text), '[]') as latest
     from (${wanted}) as wanted`.execute(db)
   return new Map(rows.map(({ instanceId, latest }) => [instanceId, parseSummaries(latest)]))
