@@ -10,7 +10,9 @@ import type { Spool } from './spool.ts'
 const MOST_WORKERS = 8
 const MOST_ENTRIES = 16_000_000
 const UNKNOWN_ENTRIES = 4_000_000
-const ENTRIES_SLACK = 100_000
+const ENTRIES_SLACK = 1_000_000
+/** Live passes and freezes, with those that have to be repeated. */
+const MOST_WALKS = 6
 
 export interface InitParts {
   /** Byte paths. */
@@ -37,7 +39,7 @@ export async function readerInit(
     probePath: spool.probePath,
     workers: workers ?? Math.min(availableParallelism(), MOST_WORKERS),
     codec,
-    capacity: Math.max(await entryCapacity(source.upperdir), (index?.rows ?? 0) + ENTRIES_SLACK),
+    capacity: await entryCapacity(source.upperdir, index?.rows ?? 0),
     exclusions,
     stubs: [...new Set([...source.mountPoints.map(({ path }) => path.toString('latin1')), ...stubs])],
     overlayPrefix: source.userXattr ? 'user.overlay.' : 'trusted.overlay.',
@@ -48,9 +50,12 @@ export async function readerInit(
   }
 }
 
-/** The upperdir cannot have more entries than its file system has inodes in use; btrfs does not count them. Names are links: some more. */
-async function entryCapacity(upperdir: string): Promise<number> {
+/**
+ * The upperdir cannot have more entries than its file system has inodes in use; btrfs does not count them. Names are links:
+ * some more. A directory that has a new name takes new rows for all of its names. What is never used is never memory.
+ */
+async function entryCapacity(upperdir: string, known: number): Promise<number> {
   const { files, ffree } = await statfs(upperdir)
   const used = files > 0 ? files - ffree : UNKNOWN_ENTRIES
-  return Math.min(MOST_ENTRIES, Math.ceil(used * 1.5) + ENTRIES_SLACK)
+  return Math.min(MOST_ENTRIES, Math.max(used, known) * MOST_WALKS + ENTRIES_SLACK)
 }
