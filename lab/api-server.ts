@@ -22,6 +22,7 @@ import { secretsOf } from '#store/secrets.ts'
 
 export const ACCOUNT_ID = '1234567890123456'
 export const ROOT_KEY = { id: 'LTAIrootrootroot', secret: 'root-secret-that-nobody-may-log' }
+export const USER_ID = '2000000000000001'
 export const USER_KEY = { id: 'LTAIuseruseruser', secret: 'user-secret-that-nobody-may-log' }
 
 const ROOT: Caller = {
@@ -36,7 +37,7 @@ const ROOT: Caller = {
 const USER: Caller = {
   accountId: ACCOUNT_ID,
   kind: 'RAMUser',
-  id: '2000000000000001',
+  id: USER_ID,
   name: 'ann',
   arn: `acs:ram::${ACCOUNT_ID}:user/ann`,
   accessKeyId: USER_KEY.id,

@@ -30,8 +30,8 @@ export interface TestInstances {
   readonly logged: string[]
   /** The instance once it is as `test` says; fails after a minute. */
   until(instanceId: string, test: (record: InstanceRecord | undefined) => boolean): Promise<InstanceRecord | undefined>
-  /** Made, and running. */
-  running(draft?: Partial<NewInstanceDraft>): Promise<string>
+  /** Made, and running; Alice's if nobody else's. */
+  running(draft?: Partial<NewInstanceDraft>, owner?: Viewer): Promise<string>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -80,8 +80,8 @@ export function openTestInstances(
     saves,
     logged,
     until,
-    async running(draft = {}) {
-      const instanceId = await instances.create({ ...DRAFT, ...draft }, ALICE)
+    async running(draft = {}, owner = ALICE) {
+      const instanceId = await instances.create({ ...DRAFT, ...draft }, owner)
       await until(instanceId, (record) => record?.status === 'Running')
       return instanceId
     },

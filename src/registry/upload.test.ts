@@ -459,6 +459,18 @@ test('a Warning of the registry is told, once', async () => {
   assert.deepEqual(repository.notices, [`${fake.host} says: This repository "thing" moves.`])
 })
 
+test('cookies that the registry sets are not sent back', async () => {
+  await using fake = await startFakeRegistry({
+    after: (_, answer) => ({ ...answer, headers: { ...answer.headers, 'set-cookie': 'session=1; Path=/' } }),
+  })
+  await open(fake).repository.pushBlob(madeBlob(CONTENT))
+  assert.ok(fake.seen.length > 2)
+  assert.deepEqual(
+    fake.seen.filter(({ headers }) => headers.cookie !== undefined),
+    [],
+  )
+})
+
 test('a piece that a refused try still waits for does not count for the next one', async () => {
   const before = (seen: Seen) => (isPatch(seen) && !seen.headers['content-length'] ? { status: 411 } : undefined)
   await using fake = await startFakeRegistry({ before })

@@ -14,6 +14,8 @@ import { checkDate, parseAuthorization, verifySignature } from '#access/acs3.ts'
 import type { Authorization } from '#access/acs3.ts'
 import type { ReceivedRequest } from '#access/request.ts'
 import { AppError } from '#base/errors.ts'
+import { route } from '#http/route.ts'
+import { openApiServer, ROOT_KEY } from '#lab/api-server.ts'
 import { installFromNpm } from '#lab/npm.ts'
 
 const CORE = '@alicloud/openapi-core'
@@ -74,26 +76,24 @@ interface Sent {
   readonly query?: Readonly<Record<string, string>>
   readonly body?: object
   readonly style?: 'ROA' | 'RPC'
+  readonly action?: string
 }
 
 async function send(sent: Sent, config: object = {}): Promise<ReceivedRequest> {
   const { port } = server.address() as AddressInfo
-  const client = new core.Client(
-    core.config({
-      accessKeyId: 'LTAIkey',
-      accessKeySecret: SECRET,
-      endpoint: `127.0.0.1:${port}`,
-      protocol: 'HTTP',
-      ...config,
-    }),
-  )
-  const { style = 'ROA', method, pathname } = sent
-  const fixed = { action: 'SomeAction', version: '2022-01-01', protocol: 'HTTP', authType: 'AK', bodyType: 'json' }
+  await callAt(`127.0.0.1:${port}`, sent, { accessKeyId: 'LTAIkey', accessKeySecret: SECRET, ...config })
+  return received.at(-1)!
+}
+
+/** What the client makes of the answer of `endpoint`; it throws what it makes of a refusal. */
+async function callAt(endpoint: string, sent: Sent, config: object): Promise<unknown> {
+  const client = new core.Client(core.config({ endpoint, protocol: 'HTTP', ...config }))
+  const { style = 'ROA', method, pathname, action = 'SomeAction' } = sent
+  const fixed = { action, version: '2022-01-01', protocol: 'HTTP', authType: 'AK', bodyType: 'json' }
   const params = core.params({ ...fixed, style, method, pathname, reqBodyType: 'json' })
   const headers = sent.body === undefined ? {} : { 'content-type': 'application/json; charset=utf-8' }
   const request = { query: sent.query ?? {}, headers, ...(sent.body && { body: sent.body }) }
-  await client.callApi(params, core.request(request), core.runtime())
-  return received.at(-1)!
+  return await client.callApi(params, core.request(request), core.runtime())
 }
 
 function verify(request: ReceivedRequest, secret = SECRET): Authorization {
@@ -180,4 +180,22 @@ test('temporary keys bring their token', async () => {
     const { ['x-acs-security-token']: _, ...without } = request.headers
     assert.notEqual(refusal({ ...request, headers: without }), undefined)
   }
+})
+
+test('a server serves the older signature where TINTYPE_LEGACY_SIGNATURES allows it, and nowhere else', async () => {
+  const routes = [
+    route({
+      action: 'GetInstance',
+      handle: async ({ params }) => ({ InstanceId: params.InstanceId, Status: 'Running' as const }),
+    }),
+  ]
+  const sent = { method: 'GET', pathname: INSTANCE, action: 'GetInstance' }
+  const config = { accessKeyId: ROOT_KEY.id, accessKeySecret: ROOT_KEY.secret, signatureAlgorithm: 'v2' }
+  await using allows = await openApiServer({ routes, legacySignatures: true })
+  const answer = (await callAt(new URL(allows.url).host, sent, config)) as { body: { InstanceId: string } }
+  assert.equal(answer.body.InstanceId, 'dsw-1')
+  const wrong = { ...config, accessKeySecret: 'wrong' }
+  await assert.rejects(callAt(new URL(allows.url).host, sent, wrong), { code: 'SignatureDoesNotMatch' })
+  await using refuses = await openApiServer({ routes })
+  await assert.rejects(callAt(new URL(refuses.url).host, sent, config), { code: 'IncompleteSignature' })
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { USER_ID } from '#lab/api-server.ts'
 import { isStatus } from '#lab/instance-service.ts'
 import { openSnapshotServer, SNAPSHOT_ARN } from '#lab/snapshot-server.ts'
 import { goesWell } from '#lab/snapshots.ts'
@@ -175,6 +176,33 @@ forEachStore('what a user may save', (open) => {
     const id = await server.running()
     assert.equal((await server.user(`POST ${snapshotsOf(id)}`, { body: BODY })).status, 404)
     assert.equal((await server.user(`GET ${snapshotsOf(id)}`)).status, 404)
+  })
+
+  test('is found by who saved it, as far as the policy goes, when the instance is gone', async () => {
+    const SAVE = ['CreateInstanceSnapshot', 'GetInstanceSnapshot'].map((each) => allow(`paidsw:${each}`, SNAPSHOT_ARN))
+    await using server = await openSnapshotServer(await open(), SAVE)
+    const { account, user, runtime, registries, store } = server
+    const [own, other] = [await server.running({}, { userId: USER_ID, seesAll: false }), await server.running()]
+    const save = async (id: string, by: typeof user) => {
+      const tag = { ImageUrl: `r.example.com/team/app:${id}` }
+      const begun = await by(`POST ${snapshotsOf(id)}`, { body: { ...BODY, ...tag } })
+      assert.equal(begun.status, 200, begun.text)
+      const snapshotId = String(begun.json['SnapshotId'])
+      goesWell(registries, await runtime.nextRun())
+      assert.match((await account(`GET ${detailsOf(id, snapshotId)}/events`)).text, /"Status":"Saved"/)
+      return `${snapshotsOf(id)}/${snapshotId}`
+    }
+    const [saved, foreign] = [await save(own, user), await save(other, account)]
+    for (const id of [own, other]) {
+      const gone = await account(`DELETE /api/v2/instances/${id}`)
+      assert.equal(gone.status, 200, gone.text)
+      await server.until(id, (record) => record === undefined)
+    }
+    assert.equal((await store.snapshots.findRecord(saved.split('/').at(-1)!))?.instanceGone, true)
+    const found = await user(`GET ${saved}`)
+    assert.deepEqual([found.status, found.json['Status']], [200, 'Saved'])
+    assert.equal((await user(`DELETE ${saved}`)).status, 403)
+    assert.deepEqual([(await user(`GET ${foreign}`)).status, (await account(`GET ${foreign}`)).status], [404, 200])
   })
 
   test('by a schedule is what the user may save by a call; schedules of others are not there', async () => {
