@@ -83,7 +83,7 @@ function warningsOf(source: Source, report: ReportEvent): readonly string[] {
   )
   if (report.unmappedIds > 0) {
     warnings.push(
-      `${report.unmappedIds} entries belong to ids outside of the container's user namespace; they are 65534 in the image.`,
+      `${report.unmappedIds} owners and groups of entries are ids outside of the container's user namespace; they are 65534 in the image.`,
     )
   }
   if (report.unnamed > 0) {

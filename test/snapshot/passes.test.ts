@@ -224,3 +224,16 @@ test('what the budget does not allow is left for the next pass', async () => {
 function run(script: string, cwd: string): void {
   execFileSync('/bin/sh', ['-ec', script], { cwd })
 }
+
+test('ids that the user namespace of the container does not have are 65534, and are counted', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run('touch known unknown half; chown 100000:100001 known; chown 7:7 unknown; chown 100002:7 half', overlay.merged)
+  const map = [{ inside: 0, outside: 100_000, count: 10 }]
+  await using reader = await ReaderRun.open(overlay.upper, { uidMap: map, gidMap: map })
+  await reader.pass()
+  const list = execFileSync('tar', ['--numeric-owner', '-tvf', '-'], { input: reader.layers[0]! }).toString()
+  const ownerOf = (name: string) => new RegExp(`(\\d+/\\d+) .* ${name}$`, 'm').exec(list)?.[1]
+  assert.deepEqual(['known', 'unknown', 'half'].map(ownerOf), ['0/1', '65534/65534', '2/65534'])
+  const rootOfHost = 2 // the root directory is of 0:0, which is outside, too
+  assert.equal((await reader.report()).unmappedIds, 3 + rootOfHost)
+})
