@@ -7,7 +7,9 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -80,6 +82,20 @@ const DISTURBANCES: readonly (readonly [what: string, disturb: () => void])[] = 
 for (const [what, disturb] of DISTURBANCES)
   test(`a file that ${what} since the walk of the freeze makes it void`, () => {
     assert.equal(tailOf(disturb), undefined)
+  })
+
+for (const [what, disturb, expected] of [
+  ['stands still', () => {}, 'target'],
+  ['was replaced', () => symlinkSync('other', 'made') ?? renameSync('made', 'file'), undefined],
+] as const)
+  test(`a symlink that ${what} since the walk of the freeze is ${expected ? 'copied' : 'void'}`, () => {
+    rmSync('file', { force: true })
+    symlinkSync('target', 'file')
+    const { rows, row } = rowsOfFile()
+    disturb()
+    const kept = copyTail(rows, [[row, 0]], -1, options)
+    rmSync('file')
+    assert.equal(kept && Buffer.from(kept[0]![1].link!).toString(), expected)
   })
 
 test('a tail without room is told as such', () => {

@@ -60,7 +60,7 @@ class TailCopier {
     }
     if (type !== FILE_TYPE.symlink) return { offset, ...NO_XATTRS }
     const link = this.#opener.readLink(row)
-    return link && { offset, ...NO_XATTRS, link }
+    return link && this.#opener.isAsSeen(row) ? { offset, ...NO_XATTRS, link } : undefined
   }
 
   close(): void {

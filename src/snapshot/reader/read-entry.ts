@@ -11,9 +11,10 @@ import {
   openDirectory,
   openFileAt,
   readLinkAt,
+  statxAt,
   statxDescriptor,
 } from '#posix/libc.ts'
-import { FILE_TYPE, statxInode, statxMode } from '#posix/stat.ts'
+import { equalsStat, FILE_TYPE, statxInode, statxMode } from '#posix/stat.ts'
 import { xattrNames } from './overlay-marks.ts'
 import type { Rows } from './rows.ts'
 
@@ -84,6 +85,13 @@ export class EntryOpener {
     const directory = this.directory(this.#rows.parent(row))
     const length = directory < 0 ? directory : readLinkAt(directory, this.#nameAddress(row), target)
     return length < 0 ? undefined : Uint8Array.prototype.slice.call(target, 0, length)
+  }
+
+  /** Whether the entry of that name has the very attributes that the walk saw. */
+  isAsSeen(row: number): boolean {
+    const directory = this.directory(this.#rows.parent(row))
+    if (directory < 0 || statxAt(directory, this.#nameAddress(row), this.#statx) < 0) return false
+    return equalsStat(this.#statx, this.#rows.words, this.#rows.stat(row))
   }
 
   close(): void {
