@@ -33,6 +33,9 @@ const image = () => ({
   WorkspaceId: said(),
 })
 
+/** Sizes are kept and told in bytes, and a number in JSON is exact to 2^53. */
+const MOST_GB = 2 ** 23 - 1
+
 /** The catalogue of images: AIWorkSpace, version 2021-02-04. */
 export const imageOperations = {
   AddImage: workspace('AddImage', 'POST', '/api/v1/images', {
@@ -43,7 +46,7 @@ export const imageOperations = {
         Description: text(),
         ImageId: text({ max: 24, pattern: IMAGE_ID_PATTERN, rule: '"image-" and 18 letters or digits' }),
         Labels: labels(),
-        Size: int64({ min: 0 }),
+        Size: int64({ min: 0, max: MOST_GB }),
         SourceId: id(),
         SourceType: oneOf('Import', 'Build'),
         UserId: id(),

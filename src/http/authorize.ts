@@ -36,6 +36,8 @@ export interface Asker {
   may(question: Question): boolean
   /** Everything that an action can be about: what RAM decides on where there is no single resource. */
   everything(action: string): string
+  /** The condition keys that every request of the caller has (dsw-api §4). */
+  readonly globalKeys: ConditionContext
 }
 
 /** Decides by RAM policies what a caller may do. The account itself is not bound by any. */
@@ -49,16 +51,17 @@ export class Authorizer {
   async of(caller: Caller, origin: Origin): Promise<Asker> {
     const everything = (action: string) =>
       `acs:${action.slice(0, action.indexOf(':'))}:${this.#parts.region}:${caller.accountId}:*`
-    if (caller.kind === 'Account') return { ...UNBOUND, everything }
+    const globalKeys = this.#globalKeys(caller, origin)
+    if (caller.kind === 'Account') return { ...UNBOUND, everything, globalKeys }
     const policies = await this.#parts.policiesOf(caller)
-    const known = this.#globalKeys(caller, origin)
     const ask = (question: Question) => {
-      const request = { ...question, context: { ...question.context, ...known } }
+      const request = { ...question, context: { ...question.context, ...globalKeys } }
       return { request, decision: decide(policies, request) }
     }
     const denied = (request: AccessRequest, decision: Decision) => this.#denied(caller, request, decision)
     return {
       everything,
+      globalKeys,
       may: (question) => ask(question).decision.decision === 'Allow',
       check(question) {
         const { request, decision } = ask(question)
@@ -66,19 +69,19 @@ export class Authorizer {
       },
       checkAny(ram) {
         if (ram.defaultAllow === true || isSpokenOf(policies, ram)) return
-        const request = { action: ram.action, resource: everything(ram.action), context: known }
+        const request = { action: ram.action, resource: everything(ram.action), context: globalKeys }
         throw denied(request, { decision: 'ImplicitDeny', policyType: silentType(policies, ram) })
       },
     }
   }
 
-  /** The condition keys that every request has (dsw-api §4). There is no MFA for access keys, so its key is absent. */
-  #globalKeys({ arn }: Caller, { sourceIp, isTls }: Origin): AccessRequest['context'] {
+  /** There is no MFA for access keys, so its key is absent. */
+  #globalKeys({ arn }: Caller, { sourceIp, isTls }: Origin): ConditionContext {
     return {
-      'acs:CurrentTime': new Date(this.#parts.clock.wallMs()).toISOString(),
-      'acs:SourceIp': sourceIp,
-      'acs:SecureTransport': String(isTls),
-      'acs:PrincipalARN': arn,
+      'acs:CurrentTime': [new Date(this.#parts.clock.wallMs()).toISOString()],
+      'acs:SourceIp': [sourceIp],
+      'acs:SecureTransport': [String(isTls)],
+      'acs:PrincipalARN': [arn],
     }
   }
 

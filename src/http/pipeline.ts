@@ -112,8 +112,9 @@ export class Pipeline {
       get signal() {
         return journey.departure.signal
       },
-      may: (action, resource, context) => asker.may({ action, resource, context }),
-      check: (action, resource, context) => asker.check({ action, resource, context }),
+      may: (right, resource, context) => asker.may({ ...right, resource, context }),
+      check: (right, resource, context) => asker.check({ ...right, resource, context }),
+      globalKeys: asker.globalKeys,
     }
     const context = await route.context?.(call)
     const resource = (await route.resource?.(call)) ?? asker.everything(operation.ram.action)

@@ -1,5 +1,5 @@
 import type { Caller } from '#access/caller.ts'
-import type { Operation } from '#contract/operation.ts'
+import type { Operation, RamAction } from '#contract/operation.ts'
 import type { Action, BodyOf, ParamsOf, QueryOf, ResponseOf } from '#contract/operations.ts'
 
 /** One request, after it was found to be whole: who asks, what for, with parameters that fit the contract. */
@@ -13,10 +13,12 @@ export interface Call<A extends Action> {
   readonly sourceIp: string
   /** Fires when the client has gone, or the server ends. */
   readonly signal: AbortSignal
-  /** Whether the caller may do `action` on `resource` as well: for batches and lists. Answers; never throws. */
-  may(action: string, resource: string, context?: ConditionContext): boolean
+  /** Whether the caller has a right on `resource` as well, under any of its names: for batches and lists. Answers; never throws. */
+  may(right: RamAction, resource: string, context?: ConditionContext): boolean
   /** The same for what the whole request depends on. Throws `not_permitted`, with the fields of AccessDeniedDetail. */
-  check(action: string, resource: string, context?: ConditionContext): void
+  check(right: RamAction, resource: string, context?: ConditionContext): void
+  /** The condition keys that every request has (dsw-api §4). */
+  readonly globalKeys: ConditionContext
 }
 
 /** Condition keys beside the global ones, each with the values that the request has for it. */

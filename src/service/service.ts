@@ -134,7 +134,7 @@ function openAreas(ground: Ground, closing: AsyncDisposableStack) {
       owner,
       findInstance: instances.saving.find,
       checkRegistry: registries.accessTo,
-      mayPush: (question) => mayPush(question, { store, identities, region: config.region }),
+      mayPush: (question) => mayPush(question, { store, identities, region: config.region, clock }),
     }),
   )
   return { instances, snapshots, images, schedules }

@@ -81,6 +81,7 @@ export function imagesTable(db: Db): ImagesTable {
       return true
     },
     async removeLabels(imageId, keys) {
+      if (keys.length === 0) return 0
       const removed = await db
         .deleteFrom('imageLabels')
         .where('imageId', '=', imageId)

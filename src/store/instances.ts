@@ -146,6 +146,7 @@ function sumsOfInstances(db: Db) {
 
     /** What the instances of a resource group have been promised, workspace by workspace. */
     async usedOf(resourceId: string, workspaceIds: readonly string[]) {
+      if (workspaceIds.length === 0) return []
       const rows = await db
         .selectFrom('instances')
         .select(['workspaceId', (part) => part.fn.countAll<number>().as('instances'), ...SUMS])

@@ -36,7 +36,7 @@ const routes = [
   route({
     action: 'StopInstances',
     handle: async ({ body, may }) => ({
-      InstanceIds: body.InstanceIds.filter((id) => may('paidsw:StopInstance', `${OWN}/${id}`)),
+      InstanceIds: body.InstanceIds.filter((id) => may({ action: 'paidsw:StopInstance' }, `${OWN}/${id}`)),
     }),
   }),
   route({ action: 'GetUserConfig', handle: async () => ({ AccountSufficient: true }) }),

@@ -5,7 +5,7 @@ import { putLabels, removeLabels } from '#service/instances/labels.ts'
 import { forEachInstance, type BatchOutcome } from '#service/instances/power.ts'
 import type { Viewer } from '#service/instances/parts.ts'
 import { pairsOf } from './instance-draft.ts'
-import { allInstancesArn, dswArn, instanceArn, instancePath, viewerOf, type DswParts } from './scope.ts'
+import { firstArn, instanceArn, viewerOf, type DswParts } from './scope.ts'
 
 type BatchCall = Call<'StopInstances'> | Call<'DeleteInstances'>
 
@@ -15,46 +15,21 @@ export function instanceBatchRoutes(parts: DswParts): readonly AnyRoute[] {
   return [
     route({
       action: 'StopInstances',
-      resource: (call) => firstArn(parts, call),
-      handle: async (call) =>
-        writeOutcome(
-          await batch(parts, call, {
-            right: 'paidsw:StopInstance',
-            work: (id, viewer) => instances.stopOne(id, viewer),
-          }),
-        ),
+      resource: (call) => firstArn(parts, call, call.body.InstanceIds),
+      handle: async (call) => writeOutcome(await batch(parts, call, (id, viewer) => instances.stopOne(id, viewer))),
     }),
     route({
       action: 'DeleteInstances',
-      resource: (call) => firstArn(parts, call),
-      handle: async (call) =>
-        writeOutcome(
-          await batch(parts, call, {
-            right: 'paidsw:DeleteInstance',
-            work: (id, viewer) => instances.deleteOne(id, viewer),
-          }),
-        ),
+      resource: (call) => firstArn(parts, call, call.body.InstanceIds),
+      handle: async (call) => writeOutcome(await batch(parts, call, (id, viewer) => instances.deleteOne(id, viewer))),
     }),
     ...labelRoutes(parts),
   ]
 }
 
-/** Each instance is decided on its own later; a batch without one that the caller knows has nothing to decide on. */
-async function firstArn(parts: DswParts, call: BatchCall): Promise<string> {
-  const [first = ''] = call.body.InstanceIds ?? []
-  const record = await parts.instances.parts.store.instances.find(first)
-  return record
-    ? dswArn(parts, call.caller, instancePath(record.workspaceId, first))
-    : allInstancesArn(parts, call, undefined)
-}
+type Work = (instanceId: string, viewer: Viewer) => Promise<void>
 
-interface Batch {
-  /** What the caller must be allowed to do with each instance on its own. */
-  readonly right: string
-  readonly work: (instanceId: string, viewer: Viewer) => Promise<void>
-}
-
-async function batch(parts: DswParts, call: BatchCall, { right, work }: Batch): Promise<BatchOutcome> {
+async function batch(parts: DswParts, call: BatchCall, work: Work): Promise<BatchOutcome> {
   const ids = call.body.InstanceIds ?? []
   if (ids.length === 0)
     throw new AppError('parameter_invalid', 'InstanceIds is empty: name at least one instance.', {
@@ -62,8 +37,7 @@ async function batch(parts: DswParts, call: BatchCall, { right, work }: Batch): 
     })
   return forEachInstance(ids, async (id) => {
     const arn = await instanceArn(parts, call, id)
-    const isAllowed = (await call.may(right, arn)) || (await call.may(call.operation.ram.action, arn))
-    if (!isAllowed) throw new AppError('not_permitted', `No permission ${right} for resource: ${arn}.`)
+    call.check(call.operation.ram, arn) // its names are those of the batch and of the single operation
     await work(id, await viewerOf(parts, call, id))
   })
 }

@@ -78,8 +78,10 @@ const idsOf = (text: string | undefined) => {
 }
 
 function rangeOf(min: string | undefined, max: string | undefined, unit: number): Range | undefined {
-  const bound = (text: string | undefined) => (text === undefined || text === '' ? undefined : Number(text) * unit)
-  const range = drop({ min: bound(min), max: bound(max) })
+  // What is compared is whole, and PostgreSQL takes nothing else.
+  const bound = (text: string | undefined, round: (value: number) => number) =>
+    text === undefined || text === '' ? undefined : Math.min(round(Number(text) * unit), Number.MAX_SAFE_INTEGER)
+  const range = drop({ min: bound(min, Math.ceil), max: bound(max, Math.floor) })
   return Object.keys(range).length === 0 ? undefined : range
 }
 

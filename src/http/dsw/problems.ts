@@ -3,8 +3,8 @@ import type { AnyRoute } from '#http/route.ts'
 import { route } from '#http/route.ts'
 import { wireTime } from '#http/wire-time.ts'
 import { diagnose, systemLogsOf } from '#service/instances/history.ts'
-import { createSanityCheck, getSanityCheck, type SanityCheck } from '#service/instances/sanity.ts'
-import { allInstancesArn, instanceArn, timeOf, viewerIn, viewerOf, type DswParts } from './scope.ts'
+import { createSanityCheck, findSanityCheck, getSanityCheck, type SanityCheck } from '#service/instances/sanity.ts'
+import { instanceArn, timeOf, viewerOf, type DswParts } from './scope.ts'
 
 /** Why an instance does not do what it should: its system log, diagnoses, checks. */
 export function problemRoutes(parts: DswParts): readonly AnyRoute[] {
@@ -63,13 +63,15 @@ function sanityRoutes(parts: DswParts): readonly AnyRoute[] {
     }),
     route({
       action: 'GetSanityCheckTask',
-      resource: (call) => allInstancesArn(parts, call, undefined),
+      async resource(call) {
+        const { instanceId } = await findSanityCheck(instances.parts, call.params.TaskId)
+        return instanceArn(parts, call, instanceId)
+      },
       async handle(call) {
-        const viewer = await viewerIn(parts, call, '*')
-        return writeCheck(
-          await getSanityCheck(instances.parts, call.params.TaskId, viewer),
-          call.query.Verbose ?? false,
-        )
+        const { TaskId } = call.params
+        const { instanceId } = await findSanityCheck(instances.parts, TaskId)
+        const check = await getSanityCheck(instances.parts, TaskId, await viewerOf(parts, call, instanceId))
+        return writeCheck(check, call.query.Verbose ?? false)
       },
     }),
   ]

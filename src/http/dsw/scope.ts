@@ -19,7 +19,7 @@ export interface DswParts {
 type Asking = Pick<Call<Action>, 'caller' | 'may'>
 
 /** The right to see, and by other rights to change, what is private to others. */
-const SEE_ALL = 'paidsw:ListAllInstances'
+const SEE_ALL = { action: 'paidsw:ListAllInstances' }
 
 /** `acs:paidsw:REGION:ACCOUNT:workspace/WS/…` (dsw-api §9 row 18). */
 export function dswArn({ region }: Pick<DswParts, 'region'>, { accountId }: Caller, path: string): string {
@@ -58,6 +58,15 @@ export async function instanceArn(
   const isShared = viewToken !== undefined && readViewToken(instances.parts, viewToken) === instanceId
   if (!isShared && !canSee(record, await viewerIn(parts, call, record.workspaceId))) throw notFound(instanceId)
   return dswArn(parts, call.caller, instancePath(record.workspaceId, instanceId))
+}
+
+/** Of several instances, each of which is decided on its own later; without one that is there, there is nothing to decide on. */
+export async function firstArn(parts: DswParts, call: Asking, instanceIds: readonly string[] = []): Promise<string> {
+  const [first = ''] = instanceIds
+  const record = await parts.instances.parts.store.instances.findOwner(first)
+  return record
+    ? dswArn(parts, call.caller, instancePath(record.workspaceId, first))
+    : allInstancesArn(parts, call, undefined)
 }
 
 /** The ARN of all instances of a workspace. */

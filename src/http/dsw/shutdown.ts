@@ -1,5 +1,5 @@
 import { AppError } from '#base/errors.ts'
-import type { AnyRoute } from '#http/route.ts'
+import type { AnyRoute, Call } from '#http/route.ts'
 import { route } from '#http/route.ts'
 import { wireTime } from '#http/wire-time.ts'
 import {
@@ -13,7 +13,7 @@ import {
   type ShutdownPolicy,
 } from '#service/instances/shutdown.ts'
 import { writeCuller, writeTimer } from './instance-wire.ts'
-import { dswArn, instanceArn, instancePath, viewerIn, viewerOf, type DswParts } from './scope.ts'
+import { firstArn, instanceArn, viewerOf, type DswParts } from './scope.ts'
 
 /** What the official console offers first. */
 const CULLER_DEFAULTS = { cpuPct: 5, gpuPct: 5, maxIdleMinutes: 60 } as const
@@ -99,17 +99,31 @@ function timerRoutes(parts: DswParts): readonly AnyRoute[] {
 function policiesRoute(parts: DswParts): AnyRoute {
   return route({
     action: 'QueryAutoShutdownPolicies',
-    resource: ({ caller }) => dswArn(parts, caller, instancePath('*', '*')),
+    resource: (call) => firstArn(parts, call, askedFor(call)),
     async handle(call) {
-      const ids = call.body.InstanceIds ?? (call.query.InstanceId ? [call.query.InstanceId] : [])
+      const ids = askedFor(call)
       if (ids.length === 0)
         throw new AppError('parameter_invalid', 'InstanceIds is empty: name at least one instance.', {
           details: { field: 'InstanceIds' },
         })
-      const policies = await shutdownPolicies(parts.instances.parts, ids, await viewerIn(parts, call, '*'))
+      const policies = await shutdownPolicies(parts.instances.parts, await readableOf(parts, call, ids))
       return { AutoShutdownPolicies: policies.map(writePolicy) }
     },
   })
+}
+
+type PoliciesCall = Call<'QueryAutoShutdownPolicies'>
+
+const askedFor = ({ body, query }: PoliciesCall) => body.InstanceIds ?? (query.InstanceId ? [query.InstanceId] : [])
+
+/** Those that the caller may see and ask about; the others are left out. */
+async function readableOf(parts: DswParts, call: PoliciesCall, ids: readonly string[]): Promise<readonly string[]> {
+  const readable = []
+  for (const id of new Set(ids)) {
+    const arn = await instanceArn(parts, call, id).catch(() => undefined)
+    if (arn !== undefined && call.may(call.operation.ram, arn)) readable.push(id)
+  }
+  return readable
 }
 
 function writePolicy({ instanceId, culler, timer }: ShutdownPolicy) {

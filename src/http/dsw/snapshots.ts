@@ -1,3 +1,4 @@
+import { OPERATIONS } from '#contract/operations.ts'
 import { toAppError } from '#base/errors.ts'
 import type { Action, BodyOf, QueryOf } from '#contract/operations.ts'
 import type { AnyRoute, Call } from '#http/route.ts'
@@ -14,7 +15,7 @@ export interface SnapshotRouteParts extends DswParts {
 
 /** The condition key that says where a user may push (design.md §7). */
 const REPOSITORY_KEY = 'tintype:Repository'
-const SAVE = 'paidsw:CreateInstanceSnapshot'
+const SAVE = OPERATIONS.CreateInstanceSnapshot.ram
 
 type Asking = Parameters<typeof instanceArn>[1]
 interface SnapshotCall extends Asking {

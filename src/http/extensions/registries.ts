@@ -1,3 +1,4 @@
+import { normalHost } from '#service/registries/allowed.ts'
 import { encodeArn } from '#access/arn.ts'
 import type { Caller } from '#access/caller.ts'
 import type { BodyOf } from '#contract/operations.ts'
@@ -16,7 +17,7 @@ export interface RegistryRouteParts {
 export function registryRoutes(parts: RegistryRouteParts): readonly AnyRoute[] {
   const { registries, region } = parts
   const arn = ({ accountId }: Caller, host: string) =>
-    encodeArn({ service: 'tintype', region, accountId, relativeId: `registry/${host}` })
+    encodeArn({ service: 'tintype', region, accountId, relativeId: `registry/${normalHost(host)}` })
   return [
     route({
       action: 'CreateRegistry',

@@ -23,7 +23,11 @@ export function snapshotExtensionRoutes(parts: SnapshotRouteParts): readonly Any
     }),
     route({
       action: 'WatchSnapshot',
-      resource: (call) => snapshotArn(parts, call),
+      async resource(call) {
+        const arn = await snapshotArn(parts, call)
+        await snapshots.get(call.params.InstanceId, call.params.SnapshotId) // once the events have begun, it is no answer
+        return arn
+      },
       handle: ({ params, signal }) => events(snapshots, params, signal),
     }),
     route({

@@ -1,6 +1,6 @@
 import { encodeArn } from '#access/arn.ts'
 import type { Caller } from '#access/caller.ts'
-import { AppError } from '#base/errors.ts'
+import type { Operation, RamAction } from '#contract/operation.ts'
 import type { PolicyType } from '#service/identities/policies.ts'
 
 type Owner = Pick<Caller, 'accountId'>
@@ -29,19 +29,18 @@ export function keyOwnerResource(caller: Caller, userName: string | undefined): 
   return name === undefined ? ramArn(caller.accountId, '*') : userResource(caller, name)
 }
 
+/** What is needed of a call that attaches or detaches. */
 interface AttachCall {
   readonly caller: Caller
   readonly query: PolicyQuery
-  readonly operation: { readonly ram: { readonly action: string } }
-  may(action: string, resource: string): boolean | Promise<boolean>
+  readonly operation: Pick<Operation, 'ram'>
+  check(right: RamAction, resource: string): void
 }
 
-/** Whoever attaches or detaches must be allowed to do it with the principal, which was asked, and with the policy too. */
-export async function checkPolicy({ caller, query, operation, may }: AttachCall): Promise<void> {
-  const resource = policyResource(caller, query)
-  if (await may(operation.ram.action, resource)) return
-  throw new AppError(
-    'not_permitted',
-    `No permission ${operation.ram.action} for resource: ${resource}: ask for a policy.`,
-  )
+/**
+ * Whoever attaches or detaches must be allowed to do it with the principal, which was asked, and with the policy too.
+ * Throws `not_permitted`.
+ */
+export function checkPolicy({ caller, query, operation, check }: AttachCall): void {
+  check(operation.ram, policyResource(caller, query))
 }

@@ -22,13 +22,13 @@ export function stsRoutes(identities: Identities): readonly AnyRoute[] {
       action: 'AssumeRole',
       resource: ({ query }) => query.RoleArn,
       context: ({ query }) => keysOf(query),
-      async handle({ query, caller, sourceIp }) {
+      async handle({ query, caller, globalKeys }) {
         const credentials = await identities.assumeRole(caller, {
           roleArn: query.RoleArn,
           sessionName: query.RoleSessionName,
           durationS: query.DurationSeconds,
           policy: query.Policy,
-          context: { ...keysOf(query), 'acs:SourceIp': sourceIp },
+          context: { ...keysOf(query), ...globalKeys },
         })
         return {
           AssumedRoleUser: { Arn: credentials.arn, AssumedRoleId: credentials.assumedRoleId },

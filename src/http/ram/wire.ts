@@ -5,7 +5,7 @@ import type { Page, PageRequest } from '#service/identities/parts.ts'
 export function readMarker(query: { readonly Marker?: string; readonly MaxItems: number }): PageRequest {
   const { Marker: marker = '', MaxItems: limit } = query
   const after = Buffer.from(marker, 'base64url').toString()
-  if (Buffer.from(after).toString('base64url') !== marker)
+  if (Buffer.from(after).toString('base64url') !== marker || after.includes('\0'))
     throw new AppError(
       'parameter_invalid',
       'Marker must be the Marker of an answer before: leave it out to begin anew.',

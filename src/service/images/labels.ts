@@ -4,7 +4,7 @@ import type { Label } from '#store/snapshot-record.ts'
 const MOST = 100
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 /** Says that an image is the platform's own (dsw-api §2): nobody but the account may say so. */
-const OFFICIAL = 'system.official'
+export const OFFICIAL = 'system.official'
 
 /** Throws `parameter_invalid`. */
 export function checkLabels(labels: readonly Label[], { seesAll }: { readonly seesAll: boolean }): void {

@@ -4,6 +4,7 @@ import type { RuntimeStats } from '#runtime/runtime.ts'
 import type { InstanceRecord } from '#store/instance-record.ts'
 import type { HeldLease } from '#store/leases.ts'
 import type { CullerRow, MetricsRow } from '#store/schema-instances.ts'
+import { idleFrom } from './details.ts'
 import { TIMES, type InstanceParts, type InstanceTimes } from './parts.ts'
 import { stopBecause, type Wakeable } from './power.ts'
 import { parseHandle } from './runtime-spec.ts'
@@ -29,6 +30,8 @@ export class InstanceCaretaker implements AsyncDisposable {
   #loop: Promise<void> = Promise.resolve()
   #lease: HeldLease | undefined
   #readMs = 0
+  /** Nobody has measured for a while, as far as this server knows. */
+  #isNew = true
   #prunedMs = 0
 
   constructor(parts: CaretakerParts) {
@@ -63,6 +66,7 @@ export class InstanceCaretaker implements AsyncDisposable {
     const { store, clock, owner } = this.#parts
     const expiresMs = clock.wallMs() + this.#times.leaseMs + this.#times.timerMs
     if (this.#lease && (await store.leases.renew(this.#lease, expiresMs))) return true
+    this.#isNew = true
     this.#lease = await store.leases.acquire({ name: LEASE, owner, nowMs: clock.wallMs(), expiresMs })
     return this.#lease !== undefined
   }
@@ -73,6 +77,7 @@ export class InstanceCaretaker implements AsyncDisposable {
     if (nowMs - this.#readMs >= this.#times.readingMs) {
       this.#readMs = nowMs
       await this.#read()
+      this.#isNew = false
     }
     if (nowMs - this.#prunedMs >= PRUNE_MS) {
       this.#prunedMs = nowMs
@@ -112,7 +117,8 @@ export class InstanceCaretaker implements AsyncDisposable {
       const some = records.slice(at, at + AT_ONCE)
       const stats = await Promise.all(some.map((record) => this.#statsOf(record)))
       await store.metrics.add(some.flatMap(({ instanceId }, index) => readingOf(instanceId, stats[index])))
-      for (const [index, { instanceId }] of some.entries()) await this.#cull(cullers.get(instanceId), stats[index])
+      for (const [index, record] of some.entries())
+        await this.#cull(record, cullers.get(record.instanceId), stats[index])
     }
   }
 
@@ -130,17 +136,18 @@ export class InstanceCaretaker implements AsyncDisposable {
   }
 
   /** What could not be measured is neither idle nor busy. */
-  async #cull(culler: CullerRow | undefined, stats: RuntimeStats | undefined): Promise<void> {
+  async #cull(record: InstanceRecord, culler: CullerRow | undefined, stats: RuntimeStats | undefined): Promise<void> {
     if (!culler || !stats) return
     const { instanceId, cpuPct, maxIdleMinutes, idleSinceMs } = culler
+    const sinceMs = this.#isNew ? null : idleFrom(culler, record)
     const { store, clock } = this.#parts
     const nowMs = clock.wallMs()
     if (stats.cpuPercent >= cpuPct) {
       if (idleSinceMs !== null) await store.cullers.setIdleSince(instanceId, null)
       return
     }
-    if (idleSinceMs === null) return store.cullers.setIdleSince(instanceId, nowMs)
-    if (nowMs - idleSinceMs < maxIdleMinutes * MINUTE_MS) return
+    if (sinceMs === null) return store.cullers.setIdleSince(instanceId, nowMs)
+    if (nowMs - sinceMs < maxIdleMinutes * MINUTE_MS) return
     const reasonMessage = `It used less than ${cpuPct} % of its CPU for ${maxIdleMinutes} minutes.`
     const cause = {
       reason: { reasonCode: 'Idle', reasonMessage },

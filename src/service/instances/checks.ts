@@ -18,10 +18,10 @@ export function checkPriority(priority: number | undefined): void {
     throw invalid('Priority', 'must be a whole number from 1 to 9')
 }
 
-/** Only those who see all instances may make one for somebody else. */
-export function checkOwner(userId: string | undefined, viewer: Viewer): void {
-  if (userId === undefined || userId === viewer.userId || (viewer.seesAll && /^\d{1,32}$/.test(userId))) return
-  throw invalid('UserId', 'must be your own id: leave it out')
+/** Only those who see all instances may make one for somebody else, or give one away. `expected.userId`: whose it is without. */
+export function checkOwner(userId: string | undefined, expected: Viewer): void {
+  if (userId === undefined || userId === expected.userId || (expected.seesAll && /^\d{1,32}$/.test(userId))) return
+  throw invalid('UserId', 'can be another id only from who may list all instances: leave it out')
 }
 
 /** The values are in no message: they may be secrets. */

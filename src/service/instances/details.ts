@@ -84,7 +84,7 @@ async function detailsOf(
       userName: users.find(({ userId }) => userId === record.userId)?.name ?? record.userId,
       labels: all.filter(({ kind }) => kind === 'label'),
       tags: all.filter(({ kind }) => kind === 'tag'),
-      ...(culler && { culler: { ...culler, idleMinutes: idleMinutes(culler, nowMs) } }),
+      ...(culler && { culler: { ...culler, idleMinutes: idleMinutes(culler, record, nowMs) } }),
       ...(timer && { timer: { ...timer, remainingMs: Math.max(0, timer.dueMs - nowMs) } }),
       snapshots: snapshots.get(instanceId) ?? [],
       runningMs: runningMs(record, nowMs),
@@ -93,9 +93,19 @@ async function detailsOf(
   })
 }
 
+/** Since when the instance has been idle; null: it is not, as far as is known. It was not while it did not run. */
+export function idleFrom(
+  { idleSinceMs }: Pick<CullerRow, 'idleSinceMs'>,
+  { status, startedMs }: Pick<InstanceRecord, 'status' | 'startedMs'>,
+): number | null {
+  const isUp = status === 'Running' || status === 'Saving'
+  return idleSinceMs === null || !isUp ? null : Math.max(idleSinceMs, startedMs ?? 0)
+}
+
 /** How long the instance has been idle. */
-export function idleMinutes({ idleSinceMs }: CullerRow, nowMs: number): number {
-  return idleSinceMs === null ? 0 : Math.max(0, Math.floor((nowMs - idleSinceMs) / MINUTE_MS))
+export function idleMinutes(culler: CullerRow, record: InstanceRecord, nowMs: number): number {
+  const fromMs = idleFrom(culler, record)
+  return fromMs === null ? 0 : Math.max(0, Math.floor((nowMs - fromMs) / MINUTE_MS))
 }
 
 /** Who may see an instance because it is public does not learn what opens it, or what its owner keeps in its environment. */

@@ -36,10 +36,16 @@ export async function createSanityCheck(parts: InstanceParts, instanceId: string
   return taskId
 }
 
+/** The row of a check, whoever asks. Throws `instance_resource_not_found`. */
+export async function findSanityCheck({ store }: Pick<InstanceParts, 'store'>, taskId: string) {
+  const row = await store.sanityChecks.find(taskId)
+  if (row) return row
+  throw new AppError('instance_resource_not_found', `There is no check ${JSON.stringify(taskId)}.`)
+}
+
 /** Throws `instance_resource_not_found`. */
 export async function getSanityCheck(parts: InstanceParts, taskId: string, viewer: Viewer): Promise<SanityCheck> {
-  const row = await parts.store.sanityChecks.find(taskId)
-  if (!row) throw new AppError('instance_resource_not_found', `There is no check ${JSON.stringify(taskId)}.`)
+  const row = await findSanityCheck(parts, taskId)
   await findVisible(parts.store, row.instanceId, viewer)
   const isLost = row.status === 'Executing' && parts.clock.wallMs() - row.startMs > LOST_MS
   return { ...row, status: isLost ? 'Failed' : parseStatus(row.status), details: parseDetails(row.details) }

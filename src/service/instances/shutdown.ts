@@ -1,7 +1,7 @@
 import { AppError } from '#base/errors.ts'
 import type { CullerRow, TimerRow } from '#store/schema-instances.ts'
 import { idleMinutes } from './details.ts'
-import { canSee, findVisible } from './find.ts'
+import { findVisible } from './find.ts'
 import { invalid } from './invalid.ts'
 import type { InstanceParts, Viewer } from './parts.ts'
 
@@ -40,10 +40,10 @@ function checkPercent(field: string, value: number): void {
 
 /** Throws `instance_resource_not_found` when the instance has none. */
 export async function getCuller({ store, clock }: ShutdownParts, instanceId: string, viewer: Viewer) {
-  await findVisible(store, instanceId, viewer)
+  const record = await findVisible(store, instanceId, viewer)
   const [culler] = await store.cullers.of([instanceId])
   if (!culler) throw none('idle culler', instanceId)
-  return { ...culler, idleMinutes: idleMinutes(culler, clock.wallMs()) }
+  return { ...culler, idleMinutes: idleMinutes(culler, record, clock.wallMs()) }
 }
 
 /** Throws `instance_resource_not_found` when the instance has none. */
@@ -97,16 +97,14 @@ export interface ShutdownPolicy {
   readonly timer?: TimerRow
 }
 
-/** Of those that run, and that the viewer may see; the others are left out. */
+/** Of those that run; the others are left out. */
 export async function shutdownPolicies(
   { store }: ShutdownParts,
   instanceIds: readonly string[],
-  viewer: Viewer,
 ): Promise<readonly ShutdownPolicy[]> {
-  const ids = [...new Set(instanceIds)]
-  const records = await Promise.all(ids.map((instanceId) => store.instances.find(instanceId)))
+  const records = await Promise.all(instanceIds.map((instanceId) => store.instances.find(instanceId)))
   const running = records.flatMap((record) =>
-    record && ['Running', 'Saving'].includes(record.status) && canSee(record, viewer) ? [record.instanceId] : [],
+    record && ['Running', 'Saving'].includes(record.status) ? [record.instanceId] : [],
   )
   const [cullers, timers] = await Promise.all([store.cullers.of(running), store.timers.of(running)])
   return running.flatMap((instanceId) => {

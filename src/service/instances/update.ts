@@ -38,16 +38,16 @@ export async function updateInstance(
   { update, viewer }: { readonly update: InstanceUpdate; readonly viewer: Viewer },
 ): Promise<void> {
   const { draft } = update
-  await findVisible(parts.store, instanceId, viewer)
-  checkDraft(draft, viewer)
+  const { userId } = await findVisible(parts.store, instanceId, viewer)
+  checkOwner(draft.userId, { userId, seesAll: viewer.seesAll })
+  checkDraft(draft)
   const resolved = await resolve(parts, draft, viewer)
   const changed = await changeInstance(parts, instanceId, (record) => changeOf(parts, record, { update, resolved }))
   if (changed.wanted !== '') parts.worker.wake(instanceId)
 }
 
-function checkDraft(draft: InstanceDraft, viewer: Viewer): void {
+function checkDraft(draft: InstanceDraft): void {
   if (draft.name !== undefined) checkName(draft.name)
-  checkOwner(draft.userId, viewer)
   checkPriority(draft.priority)
   checkEnvironment(draft.environment ?? {})
   checkOnStart(draft.onStart)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '#base/clock.ts'
 import { forEachStore } from '#lab/stores.ts'
 import { openIdentities } from '#service/identities/identities.ts'
 import { mayPush } from './permission.ts'
@@ -25,6 +26,18 @@ const ROWS: readonly (readonly [string, readonly object[], string, boolean])[] =
   ['this instance', [allow('acs:paidsw:*:*:workspace/1/dswinstance/dsw-1/snapshot/*')], 'r.example.com/a', true],
   ['another instance', [allow('acs:paidsw:*:*:workspace/1/dswinstance/dsw-2/snapshot/*')], 'r.example.com/a', false],
   ['what is denied, too', [allow('*'), { Effect: 'Deny', Action: SAVE, Resource: '*' }], 'r.example.com/a', false],
+  [
+    'until a day to come',
+    [allow('*', { DateLessThan: { 'acs:CurrentTime': '2999-01-01T00:00:00Z' } })],
+    'r.example.com/a',
+    true,
+  ],
+  [
+    'until a day gone by',
+    [allow('*', { DateLessThan: { 'acs:CurrentTime': '2020-01-01T00:00:00Z' } })],
+    'r.example.com/a',
+    false,
+  ],
   ['from one address only', [allow('*', { IpAddress: { 'acs:SourceIp': '10.0.0.0/8' } })], 'r.example.com/a', false],
 ]
 
@@ -33,7 +46,7 @@ forEachStore('what the owner of a schedule may still do', (open) => {
     test(`a user saves ${reason}: ${expected ? 'yes' : 'no'}`, async () => {
       const store = await open()
       const identities = await openIdentities({ store, home: store.home })
-      const parts = { store, identities, region: 'local' }
+      const parts = { store, identities, region: 'local', clock: systemClock }
       const { userId } = await identities.users.create({ name: 'ann', displayName: '', comments: '', email: '', mobilePhone: '' }) // prettier-ignore
       if (statements.length > 0) {
         await identities.policies.create({ name: 'mine', document: JSON.stringify({ Version: '1', Statement: statements }) }) // prettier-ignore
@@ -45,7 +58,7 @@ forEachStore('what the owner of a schedule may still do', (open) => {
   test('the account always, and nobody who is gone', async () => {
     const store = await open()
     const identities = await openIdentities({ store, home: store.home })
-    const parts = { store, identities, region: 'local' }
+    const parts = { store, identities, region: 'local', clock: systemClock }
     const question = { instance: INSTANCE, repository: 'r.example.com/a' }
     assert.equal(await mayPush({ ...question, userId: identities.accountId }, parts), true)
     assert.equal(await mayPush({ ...question, userId: '2999999999999999' }, parts), false)

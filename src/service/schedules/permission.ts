@@ -1,5 +1,6 @@
 import { encodeArn, userArn } from '#access/arn.ts'
 import { evaluate } from '#access/evaluate.ts'
+import type { Clock } from '#base/clock.ts'
 import type { Identities } from '#service/identities/identities.ts'
 import type { Store } from '#store/open-store.ts'
 import type { PushQuestion } from './parts.ts'
@@ -8,6 +9,7 @@ export interface PermissionParts {
   readonly store: Pick<Store, 'users'>
   readonly identities: Pick<Identities, 'accountId' | 'policiesOf'>
   readonly region: string
+  readonly clock: Clock
 }
 
 /**
@@ -18,7 +20,7 @@ export async function mayPush(
   { userId, instance, repository }: PushQuestion,
   parts: PermissionParts,
 ): Promise<boolean> {
-  const { store, identities, region } = parts
+  const { store, identities, region, clock } = parts
   const { accountId } = identities
   if (userId === accountId) return true
   const user = await store.users.find(userId)
@@ -30,7 +32,11 @@ export async function mayPush(
   const { decision } = evaluate(await identities.policiesOf(who), {
     action: 'paidsw:CreateInstanceSnapshot',
     resource: encodeArn({ service: 'paidsw', region, accountId, relativeId }),
-    context: { 'tintype:Repository': repository, 'acs:PrincipalARN': arn },
+    context: {
+      'tintype:Repository': repository,
+      'acs:PrincipalARN': arn,
+      'acs:CurrentTime': new Date(clock.wallMs()).toISOString(),
+    },
   })
   return decision === 'Allow'
 }

@@ -1,3 +1,4 @@
+import { OFFICIAL } from '#service/images/labels.ts'
 import { AppError } from '#base/errors.ts'
 import { formatReference, parseReference } from '#oci/reference.ts'
 import type { Reference } from '#oci/reference.ts'
@@ -77,6 +78,7 @@ function checkLabels(labels: readonly Label[]): void {
       throw invalid('Labels', `must each have a Key of 1 to ${KEY_LIMIT} characters, none of them a control character`)
     if (value.length > VALUE_LIMIT || CONTROL_IN_TEXT.test(value))
       throw invalid('Labels', `must each have a Value of at most ${VALUE_LIMIT} characters, no control characters`)
+    if (key === OFFICIAL) throw invalid('Labels', `cannot have ${OFFICIAL}: the account can give it to the image later`)
     if (keys.has(key)) throw invalid('Labels', `must have each Key once, and ${JSON.stringify(key)} comes twice`)
     keys.add(key)
   }
