@@ -359,7 +359,7 @@ const refusedBodies: readonly (readonly [string, Action, unknown, string])[] = [
     'a negative size',
     'AddImage',
     { Name: 'a', ImageUri: 'a', Size: -1 },
-    'Size must be a whole number of at least 0, not -1.',
+    'Size must be a whole number from 0 to 8388607, not -1.',
   ],
   [
     'another source',

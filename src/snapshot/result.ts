@@ -44,7 +44,7 @@ export interface CaptureOptions {
   readonly squash?: SquashLimits
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
-  /** Called once: the state that the image shows is taken, and the container will not be frozen again. */
+  /** Called when the state that the image shows is taken; again only where a lost layer made a second capture necessary. */
   readonly onTaken?: () => void
   /** Called when everything else is in the registry: the manifest is put once this has resolved. A rejection ends the capture. */
   readonly beforePut?: (manifest: ComposedManifest) => Promise<void>

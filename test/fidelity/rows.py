@@ -108,6 +108,9 @@ def sockets(_):
     shutil.rmtree('dir')
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind('dir')  # what the base has there stays hidden
+    os.makedirs('new/deep')
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind('new/deep/socket')  # where no layer below has anything, a whiteout would be seen as a name
 
 
 def xattrs(_):

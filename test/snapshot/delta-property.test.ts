@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { describeTree, differences } from '#lab/describe-tree.ts'
+import type { ReaderInit } from '#snapshot/protocol.ts'
+import { STAT } from '#posix/stat.ts'
+import { ROW_BYTES } from '#snapshot/reader/rows.ts'
 import { playCaptures } from './captures.ts'
 import { applyEdits, bases, edits } from './edits.ts'
 import { OverlayMount } from './overlay-mount.ts'
@@ -37,15 +41,21 @@ test('whatever is edited between captures, base and chain together are the conta
   )
 })
 
+/** A whole capture of what nobody changes; its rows belong to the caller. */
+async function captureAtRest(overlay: OverlayMount, init: Partial<ReaderInit> = {}) {
+  await new Promise((resolve) => setTimeout(resolve, 30)) // past the margin of a ctime
+  const readMicros = Date.now() * 1000
+  await using reader = await ReaderRun.open(overlay.upper, init)
+  await reader.keep({ readMicros })
+  await reader.pack(readMicros)
+  return { layers: reader.layers, saved: await reader.save() }
+}
+
 test('what has not changed since the capture before is not read again', async () => {
   using overlay = new OverlayMount((lower) => applyEdits(['mkdir -p a/b', 'echo 1 > a/b/c'], lower))
   applyEdits(['mkdir -p big', 'head -c 3000000 /dev/zero > big/file', 'echo x > a/b/d', 'rm a/b/c'], overlay.merged)
-  await new Promise((resolve) => setTimeout(resolve, 30)) // past the margin of a ctime
-  const readMicros = Date.now() * 1000
-  await using first = await ReaderRun.open(overlay.upper)
-  await first.keep({ readMicros })
-  await first.pack(readMicros)
-  using saved = await first.save()
+  const { saved } = await captureAtRest(overlay)
+  using _ = saved
   assert.deepEqual([saved.counts.contentBytes, saved.counts.writtenBytes], [3_000_002, 3_000_002])
 
   await using second = await ReaderRun.open(overlay.upper, {}, saved)
@@ -65,24 +75,37 @@ for (const [what, make, change] of HIDDEN)
   test(`what was put into ${what} that was a mount point at the capture before is taken`, async () => {
     using overlay = new OverlayMount(() => {})
     applyEdits([make], overlay.merged)
-    await new Promise((resolve) => setTimeout(resolve, 30)) // past the margin of a ctime
-    const readMicros = Date.now() * 1000
     const stubs = ['/m/at']
-    await using first = await ReaderRun.open(overlay.upper, { stubs })
-    await first.keep({ readMicros })
-    await first.pack(readMicros)
-    using saved = await first.save()
+    const { layers, saved } = await captureAtRest(overlay, { stubs })
+    using _ = saved
 
     applyEdits([change], overlay.merged)
     const index = { ...saved.counts, metExclusions: [], doubtMicros: 0, unmounted: stubs }
     await using second = await ReaderRun.open(overlay.upper, { stubs, index }, saved)
     await second.keep({ readMicros: Date.now() * 1000 })
     await second.pack()
-    const unpacked = await describeTree(await second.unpack([overlay.baseLayer(), ...first.layers]))
+    const unpacked = await describeTree(await second.unpack([overlay.baseLayer(), ...layers]))
     const seen = new Map(await describeTree(overlay.merged))
     if (change === 'true') seen.delete('m/at') // an empty one at a mount point is the runtime's own
     assert.deepEqual(differences(unpacked, seen), [])
   })
+
+test('links are links when the device of the file system has another number than at the capture before', async () => {
+  using overlay = new OverlayMount(() => {})
+  applyEdits(['mkdir d e', 'echo 1 > d/x', 'ln d/x e/x'], overlay.merged)
+  const { layers, saved } = await captureAtRest(overlay)
+  using _ = saved
+  const rows = readFileSync(saved.path)
+  for (let row = 0; row < saved.counts.rows; row++) rows.writeUInt32LE(0x12345, row * ROW_BYTES + STAT.dev * 4)
+  writeFileSync(saved.path, rows)
+
+  applyEdits(['mv d moved'], overlay.merged)
+  await using second = await ReaderRun.open(overlay.upper, {}, saved)
+  await second.keep({ readMicros: Date.now() * 1000 })
+  await second.pack()
+  const unpacked = await describeTree(await second.unpack([overlay.baseLayer(), ...layers]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
 
 test('what a layer cannot hold exactly is named by each capture until it can', async () => {
   using overlay = new OverlayMount(() => {})

@@ -120,6 +120,23 @@ for (const [name, ...steps] of HISTORIES) {
   })
 }
 
+// A whiteout in a directory that no layer below has is a name that cannot be looked at (attacks.md A7).
+test('what is left out has a whiteout only where a layer below may have its path', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(`mkdir -p n/deep && ${bind('n/s')} && ${bind('n/deep/s')}`, overlay.merged)
+  run(`rm top dir/sub/file && ${bind('top')} && ${bind('dir/sub/file')}`, overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.pass()
+  run(`mkdir n/later && ${bind('n/later/s')} && ${bind('n/deep/t')}`, overlay.merged)
+  await reader.keep()
+  await reader.pack()
+  const members = reader.layers.flatMap(listLayer).map(({ name }) => name)
+  assert.deepEqual(
+    members.filter((name) => name.includes('.wh.')),
+    ['.wh.top', 'dir/sub/.wh.file'],
+  )
+})
+
 test('layers that are closed early have their own ancestors, and together are the container', async () => {
   using overlay = new OverlayMount((lower) => run(BASE, lower))
   run('mkdir -p sec/in && chmod 1770 sec/in && chmod 700 sec && chown 1234 sec', overlay.merged)
@@ -177,6 +194,19 @@ test('a pass that never has room pauses after every layer, and ends', async () =
   )
   assert.ok(reader.layers.length > 8, `${reader.layers.length} layers`)
   assert.deepEqual(await reader.passInRooms([-1]), [])
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
+test('a link whose first name goes between the look and the reading still leads to an entry, and is taken again', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run('echo 1 > a; ln a z; ln -s top b; ln -P b y', overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.passInRooms([0, 1 << 30], () => run('rm -f a b', overlay.merged))
+  assertReadable(reader.layers)
+  assert.ok((await reader.keep()).isOneState)
+  await reader.pack()
+  assertReadable(reader.layers)
   const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
   assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
 })

@@ -66,7 +66,7 @@ export class ReaderRun implements AsyncDisposable {
   }
 
   /** A live pass with a spool that has room for `rooms` one after the other; how many layers there were at each pause. */
-  async passInRooms([first = 0, ...rooms]: readonly number[]): Promise<readonly number[]> {
+  async passInRooms([first = 0, ...rooms]: readonly number[], onPause = () => {}): Promise<readonly number[]> {
     const onEvent = (event: ReaderEvent) => this.#take(event)
     const command = { command: 'pass', readMicros: Date.now() * 1000, trustsNothing: false, roomBytes: first } as const
     const options = { syncsEachFile: false, checksAfterRead: true }
@@ -74,6 +74,7 @@ export class ReaderRun implements AsyncDisposable {
     const counts: number[] = []
     while (passed.isPaused) {
       counts.push(this.layers.length)
+      onPause()
       const roomBytes = rooms.shift() ?? first
       passed = await this.#reader.run({ command: 'resume', roomBytes }, 'passed', onEvent)
     }

@@ -5,7 +5,7 @@ import { asArray, asObject, asString, parseJsonObject } from '#oci/json.ts'
 import { ociLayerType } from '#oci/manifest.ts'
 
 /** Of another version no field can be relied on. */
-const VERSION = 2
+const VERSION = 3
 
 /** A layer that an earlier capture has put on the base image. */
 export interface ChainLayer {

@@ -45,6 +45,9 @@ export interface Encoded {
   readonly unmappedIds: number
 }
 
+/** In the place of a target that is not known any more. */
+const NOWHERE = Buffer.from('.')
+
 /** Writes the tar of one segment. The result depends on the rows and the files alone, not on who writes it. */
 export class SegmentEncoder {
   readonly #rows: Rows
@@ -113,11 +116,8 @@ export class SegmentEncoder {
   #addHeaderOnly(row: number): void {
     const kept = this.#request.kept
     const type = this.#rows.type(row)
-    if (type === FILE_TYPE.symlink) {
-      const linkName = kept ? kept.get(row)?.link : this.#opener.readLink(row)
-      if (linkName === undefined) this.#absent.push(row)
-      else this.#addHeader(this.#header(row, { kind: 'symlink', linkName }))
-    } else if (type === FILE_TYPE.directory) {
+    if (type === FILE_TYPE.symlink) this.#addSymlink(row)
+    else if (type === FILE_TYPE.directory) {
       const xattrs = this.#noted(row, kept ? kept.get(row) : this.#directoryXattrs(row))
       this.#addHeader(this.#header(row, { kind: 'directory', xattrs }))
     } else if (type === FILE_TYPE.fifo) this.#addHeader(this.#header(row, { kind: 'fifo' }))
@@ -126,6 +126,17 @@ export class SegmentEncoder {
       const kind = type === FILE_TYPE.block ? 'block' : 'char'
       this.#addHeader(this.#header(row, { kind, devMajor: rdev >>> 20, devMinor: rdev & 0xfffff }))
     }
+  }
+
+  /** One that is gone leaves no entry, unless links need it (attacks.md A8): then it keeps its place, and is torn. */
+  #addSymlink(row: number): void {
+    const { kept } = this.#request
+    const linkName = kept ? kept.get(row)?.link : this.#opener.readLink(row)
+    if (linkName !== undefined) this.#addHeader(this.#header(row, { kind: 'symlink', linkName }))
+    else if (this.#rows.word(row, STAT.nlink) > 1) {
+      this.#torn.add(row)
+      this.#addHeader(this.#header(row, { kind: 'symlink', linkName: NOWHERE }))
+    } else this.#absent.push(row)
   }
 
   #directoryXattrs(row: number): EntryXattrs {

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { createHash } from 'node:crypto'
 import { AppError, toAppError } from '#base/errors.ts'
 import { AT_FDCWD, cString, statxAt } from '#posix/libc.ts'
-import { copyStat } from '#posix/stat.ts'
+import { copyStat, STAT, STAT_WORDS } from '#posix/stat.ts'
 import { INDEX_DESCRIPTOR, type ReaderCommand, type ReaderEvent, type ReaderInit } from '#snapshot/protocol.ts'
 import { loadRows } from './index-body.ts'
 import {
@@ -46,18 +46,28 @@ async function start(init: ReaderInit): Promise<ReaderSession> {
   sealModules()
   await Promise.all(workers.map((worker) => worker.ask({ type: 'seal', root: init.root }, 'sealed')))
 
-  if (init.index) loadRows(rows, INDEX_DESCRIPTOR, init.index)
-  else addRoot(rows)
+  const root = lookAtRoot()
+  if (init.index) {
+    loadRows(rows, INDEX_DESCRIPTOR, init.index)
+    rows.moveToDevice(root[STAT.dev] ?? 0)
+  } else addRoot(rows, root)
   return new ReaderSession({ init, rows, queue: new WorkQueue(queueBuffers), workers, emit })
 }
 
-function addRoot(rows: Rows): void {
+/** The stat of the upperdir, as a row has it. */
+function lookAtRoot(): Uint32Array {
   const statx = new Uint32Array(64)
-  const root = rows.allocate(1)
-  rows.setName(root, '')
   if (statxAt(AT_FDCWD, cString('.'), statx) < 0)
     throw new AppError('reader_failed', 'The writable layer cannot be read.')
-  copyStat(statx, rows.words, rows.stat(root))
+  const stat = new Uint32Array(STAT_WORDS)
+  copyStat(statx, stat, 0)
+  return stat
+}
+
+function addRoot(rows: Rows, stat: Uint32Array): void {
+  const root = rows.allocate(1)
+  rows.setName(root, '')
+  rows.words.set(stat, rows.stat(root))
   rows.setFlags(root, FLAG.changed)
 }
 

@@ -26,28 +26,18 @@ test('all names are listed, few or many', (t) => {
   }
 })
 
+const NONE = { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: false, isCopiedUp: false }
 const MARKS: readonly (readonly [string, Readonly<Record<string, string>>, object])[] = [
-  ['none', {}, { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: false }],
-  ['opaque', { 'trusted.overlay.opaque': 'y' }, { isOpaque: true, hasXattrWhiteouts: false, isWhiteout: false }],
-  [
-    'whiteouts by attribute',
-    { 'trusted.overlay.opaque': 'x' },
-    { isOpaque: false, hasXattrWhiteouts: true, isWhiteout: false },
-  ],
-  [
-    'a whiteout by attribute',
-    { 'trusted.overlay.whiteout': 'y' },
-    { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: true },
-  ],
-  [
-    "what only looks like overlay's",
-    { 'user.overlay.opaque': 'y' },
-    { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: false },
-  ],
+  ['none', {}, {}],
+  ['opaque', { 'trusted.overlay.opaque': 'y' }, { isOpaque: true }],
+  ['whiteouts by attribute', { 'trusted.overlay.opaque': 'x' }, { hasXattrWhiteouts: true }],
+  ['a whiteout by attribute', { 'trusted.overlay.whiteout': 'y' }, { isWhiteout: true }],
+  ['copied up from a file system whose files have no handles', { 'trusted.overlay.origin': '' }, { isCopiedUp: true }],
+  ["what only looks like overlay's", { 'user.overlay.opaque': 'y', 'user.overlay.origin': '' }, {}],
 ]
 for (const [name, attributes, marks] of MARKS) {
   test(`overlay's marks: ${name}`, (t) =>
-    assert.deepEqual(overlayMarks(openFile(t, attributes), 'a', 'trusted.overlay.'), marks))
+    assert.deepEqual(overlayMarks(openFile(t, attributes), 'a', 'trusted.overlay.'), { ...NONE, ...marks }))
 }
 
 for (const [attribute, option] of [

@@ -14,9 +14,11 @@ export interface OverlayMarks {
   /** `opaque=x`: not opaque, but files in it may be whiteouts by attribute (kernel 6.7). */
   readonly hasXattrWhiteouts: boolean
   readonly isWhiteout: boolean
+  /** A lower layer has it: overlay names the origin of all that it copies up, though it may not know more than that. */
+  readonly isCopiedUp: boolean
 }
 
-const NONE: OverlayMarks = { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: false }
+const NONE: OverlayMarks = { isOpaque: false, hasXattrWhiteouts: false, isWhiteout: false, isCopiedUp: false }
 
 export interface XattrNames {
   /** One char a byte. */
@@ -38,7 +40,10 @@ export function xattrNames(descriptor: number, prefix: OverlayPrefix): XattrName
 }
 
 function knownNames(prefix: OverlayPrefix): readonly string[] {
-  return [...['opaque', 'redirect', 'metacopy', 'whiteout'].map((name) => prefix + name), 'security.capability']
+  return [
+    ...['opaque', 'origin', 'redirect', 'metacopy', 'whiteout'].map((name) => prefix + name),
+    'security.capability',
+  ]
 }
 
 function hasXattr(descriptor: number, name: string): boolean {
@@ -52,6 +57,7 @@ export function overlayMarks(descriptor: number, path: string, prefix: OverlayPr
     const attribute = overlayAttribute(name, prefix)
     if (attribute === 'redirect' || attribute === 'metacopy') throw unsupported(path, attribute)
     if (attribute === 'whiteout') marks = { ...marks, isWhiteout: true }
+    if (attribute === 'origin') marks = { ...marks, isCopiedUp: true }
     if (attribute !== 'opaque') continue
     const length = getXattr(descriptor, cString(name), value)
     const text = length > 0 ? value.toString('latin1', 0, length) : ''

@@ -179,9 +179,7 @@ class Planner {
     const first = rows.firstChild(directory)
     for (let row = first; row < first + rows.childCount(directory); row++) {
       if (!needsWhiteout(rows, row)) continue
-      // In an opaque directory there is nothing to hide; a whiteout beside the marker breaks readers (attacks.md A7).
-      const hidesSomething = rows.has(row, FLAG.emitted) || !rows.has(directory, FLAG.opaque)
-      if (!isOpaqueNow && hidesSomething) this.#push(OP.whiteout, row)
+      if (!isOpaqueNow && hidesSomething(rows, row, directory)) this.#push(OP.whiteout, row)
       rows.unmark(row, FLAG.emitted | FLAG.changed)
       rows.setReadMicros(row, this.#options.readMicros)
     }
@@ -229,6 +227,16 @@ export function needsWhiteout(rows: Rows, row: number): boolean {
   if (rows.has(row, FLAG.skipped))
     return rows.has(row, FLAG.emitted) || (rows.has(row, FLAG.changed) && mayHide(rows, row))
   return rows.has(row, FLAG.whiteout) && rows.has(row, FLAG.changed) && rows.type(row) !== FILE_TYPE.directory
+}
+
+/**
+ * Whether a layer below may have the path. In an opaque directory there is nothing to hide, and a whiteout beside the marker
+ * breaks readers; in a directory that no layer below has it is a name that cannot be looked at (attacks.md A7).
+ */
+function hidesSomething(rows: Rows, row: number, directory: number): boolean {
+  if (rows.has(row, FLAG.emitted)) return true
+  if (rows.has(directory, FLAG.opaque)) return false
+  return rows.has(row, FLAG.whiteout) || directory === ROOT || rows.has(directory, FLAG.copiedUp)
 }
 
 /** No base has a directory where one lies too deep to be reached; and the whiteout of a whiteout's name means something else. */

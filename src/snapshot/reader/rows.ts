@@ -40,6 +40,8 @@ export const FLAG = {
   named: 128,
   /** A layer holds it, but not quite as it is: each capture has to say so, and so takes it again. */
   inexact: 256,
+  /** A directory that overlay has copied up: the base has it, too. */
+  copiedUp: 512,
 } as const
 
 /** The shared buffers; posted to every thread once. */
@@ -127,6 +129,17 @@ export class Rows {
   /** Copy a whole row, children and all, to another place. */
   move(from: number, to: number): void {
     this.words.copyWithin(to * ROW_WORDS, from * ROW_WORDS, (from + 1) * ROW_WORDS)
+  }
+
+  /**
+   * The device of a file system may have another number after a boot: rows of an earlier capture have that of their root
+   * (attacks.md C2). They have `device` from now on, and rows of another file system below it keep theirs.
+   */
+  moveToDevice(device: number): void {
+    const { words, count } = this
+    const before = this.#word(ROOT, STAT.dev)
+    for (let row = 0, at: number = STAT.dev; row < count; row++, at += ROW_WORDS)
+      if (words[at] === before) words[at] = device
   }
 
   stat(row: number): number {

@@ -103,12 +103,12 @@ export class Walker {
   #list(directory: number, descriptor: number, path: string): void {
     const marks = overlayMarks(descriptor, path, this.#options.overlayPrefix)
     if (marks.isOpaque) this.#rows.mark(directory, FLAG.opaque | FLAG.opaqueNow)
-    const names = listDirectory(descriptor)
-      .map(({ name }) => name)
-      .sort() // by bytes: a char is one
+    if (marks.isCopiedUp) this.#rows.mark(directory, FLAG.copiedUp)
+    // A name that is moved meanwhile may be listed twice. Sorted by bytes: a char is one.
+    const names = [...new Set(listDirectory(descriptor).map(({ name }) => name))].sort()
+    this.#rows.setReadMicros(directory, this.#options.readMicros) // not trusted if an entry has gone by now: see #raced
     const [first, count] = this.#append(directory, descriptor, { path, marks, names })
     this.#rows.setChildren(directory, first, count)
-    this.#rows.setReadMicros(directory, this.#options.readMicros)
   }
 
   #compare(directory: number, descriptor: number, path: string): void {
@@ -124,6 +124,7 @@ export class Walker {
     rows.mark(directory, FLAG.changed)
     const marks = overlayMarks(descriptor, path, this.#options.overlayPrefix)
     if (marks.isOpaque && !rows.has(directory, FLAG.opaque)) rows.mark(directory, FLAG.opaque | FLAG.opaqueNow)
+    if (marks.isCopiedUp) rows.mark(directory, FLAG.copiedUp)
     rows.setReadMicros(directory, this.#options.readMicros)
     this.#relist(directory, descriptor, { path, marks })
   }
@@ -170,7 +171,7 @@ export class Walker {
     if (rows.has(row, FLAG.gone) || rows.isDirectory(row)) return false // a directory is compared when it is visited
     const status = statxAt(descriptor, this.#namesAddress + rows.nameOffset(row), this.#statx)
     if (status < 0) {
-      this.#raced(directory)
+      this.#raced(directory, status)
       return false
     }
     if (equalsStat(this.#statx, rows.words, rows.stat(row))) {
@@ -204,8 +205,9 @@ export class Walker {
       rows.setParent(row, directory)
       rows.setFlags(row, FLAG.gone)
       const nameAddress = this.#namesAddress + rows.nameOffset(row)
-      if (statxAt(descriptor, nameAddress, this.#statx) < 0) {
-        this.#raced(directory)
+      const status = statxAt(descriptor, nameAddress, this.#statx)
+      if (status < 0) {
+        this.#raced(directory, status)
         continue
       }
       this.#keepStat(row)
@@ -241,8 +243,14 @@ export class Walker {
     return !this.#options.trustsNothing && isTrustedRow(this.#rows, row)
   }
 
-  /** A listed name was not there a moment later: while frozen that cannot be, else the next pass lists the directory again. */
-  #raced(directory: number): void {
+  /**
+   * A listed name was not there a moment later: while frozen that cannot be, else the next pass lists the directory again.
+   * Throws `reader_failed` when it is there and cannot be looked at.
+   */
+  #raced(directory: number, result: number): void {
+    const error = errnoName(result)
+    if (error !== 'ENOENT')
+      throw new AppError('reader_failed', `An entry of /${this.#rows.path(directory)} cannot be read: ${error}.`)
     if (this.#options.frozenMicros !== undefined) this.#moved++
     this.#rows.setReadMicros(directory, 0)
   }

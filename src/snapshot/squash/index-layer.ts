@@ -3,7 +3,7 @@ import type { TarHeader } from '#oci/tar.ts'
 import type { TarSink } from '#oci/read-tar.ts'
 import { refuseTar } from '#oci/tar-fields.ts'
 import type { LayerMembers } from './merge.ts'
-import { Leaf } from './tree.ts'
+import { Leaf, requireFewEntries } from './tree.ts'
 import type { DirectoryMetadata, Tree } from './tree.ts'
 
 /** What a member of a layer is, by its name (image-spec, layer.md § Whiteouts). */
@@ -43,6 +43,7 @@ export class LayerIndex implements TarSink {
     const path = pathOf(header)
     const role = roleOf(path)
     const member = this.#members++
+    requireFewEntries(this.#members)
     if (role === 'whiteout' || role === 'opaque') requireMarker(header, path)
     if (role === 'whiteout') this.#whiteouts.push(hiddenBy(path))
     else if (role === 'opaque') this.#opaque.push(path.slice(0, Math.max(0, path.lastIndexOf('/'))))

@@ -8,6 +8,7 @@ import type { MemberSpec, SquashedStack } from '#lab/layer-stack.ts'
 import { parseDiffID, digestOf } from '#oci/digest.ts'
 import { TarParser } from '#oci/read-tar.ts'
 import type { TarHeader } from '#oci/tar.ts'
+import { LayerIndex } from './index-layer.ts'
 
 interface Read {
   readonly header: TarHeader
@@ -350,4 +351,19 @@ test('a file system that is full ends it', async () => {
   const frames = { write: async () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) }
   const layers = [storedTar(stackTar([{ path: 'a', content: Buffer.alloc(40 << 20) }]))]
   await assert.rejects(squashStack([], layers, { frames: frames as never }), { code: 'ENOSPC' })
+})
+
+test('a layer of more members than fit into memory is refused while it is heard', () => {
+  const index = new LayerIndex(0)
+  const header = {
+    name: Buffer.from('.wh..wh.aufs'),
+    kind: 'file',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtimeSec: 0,
+  } as const
+  for (let member = 0; member < 5_000_000; member++) index.onMember(header)
+  assert.throws(() => index.onMember(header), { code: 'image_unsupported', message: /more than 5000000 entries/ })
 })

@@ -54,6 +54,11 @@ export type Node = Directory | Leaf | typeof WHITEOUT
 /** More would not fit into memory; an image of a million files has not a quarter of it. */
 const MOST_NODES = 5_000_000
 
+/** Throws `image_unsupported` when a layer, or a tree of layers, has more entries than fit into memory. */
+export function requireFewEntries(count: number): void {
+  if (count > MOST_NODES) refuseTar(`it has more than ${MOST_NODES} entries`)
+}
+
 /** How a directory is made that no layer describes, by every engine that was asked (attacks.md A6). */
 export const IMPLIED: DirectoryMetadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0 }
 
@@ -132,7 +137,7 @@ export class Tree {
     const before = parent.children.size
     parent.children.set(name, node)
     this.#nodes += parent.children.size - before
-    if (this.#nodes > MOST_NODES) refuseTar(`it has more than ${MOST_NODES} entries`)
+    requireFewEntries(this.#nodes)
   }
 }
 

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import { AppError } from '#base/errors.ts'
+import { digestOf } from '#oci/digest.ts'
 import type { RegistryAccess } from '#runtime/runtime.ts'
-import { runCaptureChild } from './child.ts'
+import { runCaptureChild, ServerLink } from './child.ts'
 import { encodeLine, type ChildRequest } from './protocol.ts'
 import { childEnvironment } from './run.ts'
 
@@ -103,6 +104,23 @@ for (const [why, end] of ENDS)
     end(child, stop)
     assert.equal((await child.last()).code, 'cancelled')
   })
+
+test('each manifest waits for the server to have kept it, also the second after a lost layer', async () => {
+  const [input, output] = [new PassThrough(), new PassThrough()]
+  const link = new ServerLink(input, output)
+  const { signal } = new AbortController()
+  const manifest = { digest: digestOf('a manifest'), mediaType: 'm', bytes: Buffer.from('{}') }
+  input.write(encodeLine(request('/nowhere/engine.sock')))
+  const confirm = () => input.write(encodeLine({ type: 'confirm' }))
+  for (let round = 1; round <= 2; round++) {
+    let isDone = false
+    const waiting = link.confirm(manifest, signal).then(() => (isDone = true))
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(isDone, false, `manifest ${round}`)
+    confirm()
+    await waiting
+  }
+})
 
 test('a capture gets nothing of the server but what every program needs', () => {
   const kept = { PATH: '/bin', HOME: '/root', HTTPS_PROXY: 'http://proxy', NODE_EXTRA_CA_CERTS: '/ca.pem' }

@@ -108,16 +108,16 @@ function everySoOften(send: (progress: Progress) => void): (progress: Progress) 
 }
 
 /** The child's end of the line to its server. */
-class ServerLink {
+export class ServerLink {
   readonly request: Promise<ChildRequest>
   /** Fires when the server has cancelled, or is gone. */
   readonly gone: AbortSignal
   readonly #output: Writable
-  readonly #confirmed: Promise<void>
+  /** Of the manifest that was sent last: after a lost layer there is a second one. */
+  #onConfirmed = () => {}
 
   constructor(input: Readable, output: Writable) {
     const request = Promise.withResolvers<ChildRequest>()
-    const confirmed = Promise.withResolvers<void>()
     const gone = new AbortController()
     const end = (why: string) => {
       const error = new AppError('cancelled', why)
@@ -140,7 +140,7 @@ class ServerLink {
           return
         }
         const type = parseCommand(line)?.type
-        if (type === 'confirm') confirmed.resolve()
+        if (type === 'confirm') this.#onConfirmed()
         if (type === 'cancel') end('Cancelled.')
       },
     })
@@ -149,7 +149,6 @@ class ServerLink {
     this.request = request.promise
     this.gone = gone.signal
     this.#output = output
-    this.#confirmed = confirmed.promise
   }
 
   send(message: ChildMessage): void {
@@ -158,11 +157,11 @@ class ServerLink {
 
   /** Resolves when the server has kept the manifest. Throws `cancelled`. */
   confirm({ digest, mediaType, bytes }: ComposedManifest, signal: AbortSignal): Promise<void> {
-    this.send({ type: 'manifest', digest, mediaType, manifest: Buffer.from(bytes).toString() })
     return new Promise((resolve, reject) => {
       throwIfAborted(signal)
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-      void this.#confirmed.then(resolve)
+      this.#onConfirmed = resolve
+      this.send({ type: 'manifest', digest, mediaType, manifest: Buffer.from(bytes).toString() })
     })
   }
 }
