@@ -73,7 +73,7 @@ for (const name of testedEngines())
 
     await t.test('what was left out is reported, and nothing else', () => {
       const unsavable = [...seen.keys()].filter((path) => !isSavable(path) && isSavable(path.replace(/\/[^/]+$/, '')))
-      const sockets = ['dir', 'other socket', 'socket'].map((name) => `rows/sockets/${name}`)
+      const sockets = ['dir', 'new/deep/socket', 'other socket', 'socket'].map((name) => `rows/sockets/${name}`)
       const others = [...sockets, 'rows/xattrs/file']
       const reported = captured.skipped.map(({ path }) => path).toSorted()
       assert.deepEqual(reported, [...unsavable, ...others].map((path) => `/${path}`).toSorted())
