@@ -254,6 +254,8 @@ async function main(args: readonly string[]): Promise<number> {
 process.stdout.on('error', (error) => {
   if (systemCode(error) !== 'EPIPE') throw error
 })
+// Progress and the log are no reason to stop work, let alone with a container frozen.
+process.stderr.on('error', () => {})
 const exitCode = await main(process.argv.slice(2))
 // Connections that are kept open must not keep us; what was written goes out first.
 process.stdout.write('', () => process.exit(exitCode))

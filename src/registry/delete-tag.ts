@@ -30,8 +30,7 @@ export async function deleteTag(options: RegistryOptions, target: TagToDelete, s
   const remover = openRemover(options, repository.name, signal)
   if (found.digest !== digest) return await removeDecoyOf(repository, remover, { target, signal })
   if (await remover.remove(tag, { isOptional: true })) return true
-  await deleteByDecoy(repository, remover, { target, signal })
-  return true
+  return await deleteByDecoy(repository, remover, { target, signal })
 }
 
 interface Remover {
@@ -39,24 +38,32 @@ interface Remover {
   remove(tagOrDigest: string, options?: { readonly isOptional: boolean }): Promise<boolean>
 }
 
+/** How long it may take to put a tag back, whatever the deletion itself was given. */
+const PUT_BACK_MS = 5_000
+
+/** False: somebody has moved the tag meanwhile. */
 async function deleteByDecoy(
   repository: Repository,
   remover: Remover,
   { target, signal }: { readonly target: TagToDelete; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<boolean> {
   const { tag } = target
   const kept = await repository.getManifest(tag, { signal })
-  if (kept.descriptor.digest !== target.digest) return // moved a moment ago
+  if (kept.descriptor.digest !== target.digest) return false
   const decoy = await makeDecoy(repository, target, signal)
   const put = () => repository.putManifest(decoy.bytes, MEDIA_TYPES.ociManifest, { signal })
   await put()
   await remover.remove(decoy.digest) // a registry that does not delete says so before the tag has moved
-  await repository.putManifest(decoy.bytes, MEDIA_TYPES.ociManifest, { tag, signal })
+  if ((await repository.resolve(tag, { signal }))?.digest !== target.digest) return false
   try {
+    await repository.putManifest(decoy.bytes, MEDIA_TYPES.ociManifest, { tag, signal })
     await remover.remove(decoy.digest)
+    return true
   } catch (error) {
-    // Without the signal: it may be what has fired, and the tag has to come back.
-    await repository.putManifest(kept.bytes, kept.descriptor.mediaType, { tag })
+    // The decoy may be there although its put has failed, and the signal may be what has fired: the tag has to come back.
+    const late = AbortSignal.timeout(PUT_BACK_MS)
+    const isDecoy = (await repository.resolve(tag, { signal: late }))?.digest === decoy.digest
+    if (isDecoy) await repository.putManifest(kept.bytes, kept.descriptor.mediaType, { tag, signal: late })
     throw error
   }
 }

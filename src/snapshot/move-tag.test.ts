@@ -5,7 +5,7 @@ import { MEDIA_TYPES } from '#oci/descriptor.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { digestOf } from '#oci/digest.ts'
 import type { Repository } from '#registry/repository.ts'
-import { missingBlobs, moveTag, requireFewLayers, requireNoneMissing } from './move-tag.ts'
+import { missingBlobs, moveTag, requireFewLayers, requireNoneMissing, type TagMove } from './move-tag.ts'
 
 const bytes = Buffer.from('{"schemaVersion":2}')
 const manifest = {
@@ -38,8 +38,10 @@ class PlayedRegistry {
     },
   } as unknown as Repository
 
-  move(signal: AbortSignal = new AbortController().signal, sendAgain = async () => {}): Promise<Descriptor> {
-    return moveTag({ target: this.target, tag: 'v1', reference: 'r.example/a:v1', manifest, sendAgain, signal })
+  move(signal: AbortSignal = new AbortController().signal, more: Partial<TagMove> = {}): Promise<Descriptor> {
+    const nothing = async () => {}
+    const move = { target: this.target, tag: 'v1', reference: 'r.example/a:v1', manifest, signal }
+    return moveTag({ ...move, requireFree: nothing, sendAgain: nothing, ...more })
   }
 }
 
@@ -60,7 +62,7 @@ test('what the registry misses only at the put is sent again once', async () => 
   const registry = new PlayedRegistry((number) => {
     if (number === 1) throw missing
   })
-  await registry.move(undefined, async () => void sent++)
+  await registry.move(undefined, { sendAgain: async () => void sent++ })
   assert.deepEqual([registry.puts, sent], [2, 1])
   const never = new PlayedRegistry(() => {
     throw missing
@@ -69,13 +71,26 @@ test('what the registry misses only at the put is sent again once', async () => 
   assert.equal(never.puts, 2)
 })
 
+test('the tag is looked at before each put: one that appears while blobs are sent again stays', async () => {
+  const registry = new PlayedRegistry((number) => {
+    if (number === 1) throw missing
+  })
+  const taken = new AppError('tag_exists', 'It is there.')
+  let isTaken = false
+  const requireFree = async () => {
+    if (isTaken) throw taken
+  }
+  await assert.rejects(registry.move(undefined, { requireFree, sendAgain: async () => void (isTaken = true) }), taken)
+  assert.equal(registry.puts, 1)
+})
+
 test('a tag that someone else has moved meanwhile is no success', async () => {
   const registry = new PlayedRegistry()
   const other = { ...manifest.descriptor, digest: digestOf('another') }
   const target = { ...registry.target, resolve: async () => other }
-  const move = { target, tag: 'v1', reference: 'r.example/a:v1', manifest, sendAgain: async () => {} }
-  const found = { code: 'digest_mismatch', details: { reference: move.reference, digest: manifest.descriptor.digest, found: other.digest } } // prettier-ignore
-  await assert.rejects(moveTag({ ...move, signal: new AbortController().signal }), found)
+  const reference = 'r.example/a:v1'
+  const found = { code: 'digest_mismatch', details: { reference, digest: manifest.descriptor.digest, found: other.digest } } // prettier-ignore
+  await assert.rejects(registry.move(undefined, { target }), found)
 })
 
 test('blobs of which no byte arrives are named, and layers are counted', async () => {

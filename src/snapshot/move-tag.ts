@@ -59,6 +59,8 @@ export interface TagMove {
   /** As it is reported. */
   readonly reference: string
   readonly manifest: Composed
+  /** Looks at the tag right before each put (design.md §4.8). Throws `tag_exists` when it may not move. */
+  readonly requireFree: (signal: AbortSignal) => Promise<void>
   /** Sends again what the registry says that it misses only now. */
   readonly sendAgain: () => Promise<void>
   readonly signal: AbortSignal
@@ -66,11 +68,13 @@ export interface TagMove {
 
 /**
  * Put the manifest under the tag, and ask what the tag stands for now: the digest is verified. Once this has begun, a cancel
- * could not say whether the tag has moved: it is ended, and told as it is. Throws `cancelled` before that,
+ * could not say whether the tag has moved: it is ended, and told as it is. Throws `cancelled` before that, `tag_exists`,
  * `digest_mismatch`, `blob_missing`, `registry_…`.
  */
-export async function moveTag({ target, tag, reference, manifest, sendAgain, signal }: TagMove): Promise<Descriptor> {
+export async function moveTag(move: TagMove): Promise<Descriptor> {
+  const { target, tag, reference, manifest, requireFree, sendAgain, signal } = move
   const { bytes, descriptor } = manifest
+  await requireFree(signal)
   throwIfAborted(signal)
   const ending = abortLater(signal, PUT_LIMIT_MS)
   const put = () => target.putManifest(bytes, descriptor.mediaType, { tag, signal: ending })
@@ -79,6 +83,7 @@ export async function moveTag({ target, tag, reference, manifest, sendAgain, sig
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'blob_missing') throw error
     await sendAgain()
+    await requireFree(ending) // sending again may have taken minutes
     await put()
   }
   const found = await target.resolve(tag, { signal: ending })

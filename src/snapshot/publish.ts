@@ -53,9 +53,18 @@ export async function publish(run: OpenCapture, { stack, taken }: Parts): Promis
   await requireBlobs(run, stack)
   const { bytes, descriptor } = image.manifest
   await options.beforePut?.({ digest: descriptor.digest, mediaType: descriptor.mediaType, bytes })
-  await requireFreeTag(options, descriptor, signal)
-  const sendAgain = () => requireBlobs(run, stack)
-  return moveTag({ target, tag, reference, manifest: image.manifest, sendAgain, signal })
+  return moveTag({
+    target,
+    tag,
+    reference,
+    manifest: image.manifest,
+    requireFree: (until) => requireFreeTag(options, descriptor, until),
+    async sendAgain() {
+      await target.pushBlob(blobOf(image.config), { signal })
+      await requireBlobs(run, stack)
+    },
+    signal,
+  })
 }
 
 /** What the image says as its time of creation, RFC 3339. */

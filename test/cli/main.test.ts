@@ -44,6 +44,12 @@ test('the version and the help go to stdout', async () => {
     assert.equal((await run(args)).out, helpFor('snapshot'), args.join(' '))
 })
 
+test('nobody has to read what goes to stderr', async () => {
+  const { child, ended } = start(['snapshot', 'box', 'localhost:1/a:b'])
+  child.stderr.destroy()
+  assert.deepEqual(await ended, { out: '', err: '', code: 5, signal: null })
+})
+
 const FAILURES: readonly (readonly [string, readonly string[], NodeJS.ProcessEnv, number, RegExp])[] = [
   ['no command', [], {}, 2, /^Tintype saves[^]*\ntintype: Name a command/],
   [

@@ -77,19 +77,24 @@ test('a registry with a cache of blobs: one tag after the other goes', async () 
   assert.equal((await repository.getManifest('v3')).descriptor.digest, digest)
 })
 
-/** The registry for somebody whose connection is lost for good once a manifest was put under a tag. */
-async function losesConnection(host: string) {
+const TAG_PUT = /^PUT \/v2\/team\/app\/manifests\/v1$/
+const DECOY_PUT = /^PUT \/v2\/team\/app\/manifests\/sha256:/
+
+/** The registry for somebody who gets no answer to one request, which it has carried out; `isForGood`: nor to any after it. */
+async function losesAnswer(host: string, { to, isForGood = false }: { to: RegExp; isForGood?: boolean }) {
   let isLost = false
-  const lost = Promise.withResolvers<void>()
+  const [lost, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const server = createServer((asked, answer) => {
-    if (isLost) return void asked.destroy()
+    if (isLost && isForGood) return void asked.socket.destroy()
     const { method, headers, url: path } = asked
     const [hostname, port] = host.split(':')
     const sent = forward({ hostname, port, method, path, headers: { ...headers, host } }, (response) => {
-      isLost = method === 'PUT' && path === '/v2/team/app/manifests/v1'
-      if (isLost) {
+      if (!isLost && to.test(`${method} ${path}`)) {
+        isLost = true
         lost.resolve()
-        return void asked.destroy()
+        if (isForGood) asked.socket.destroy()
+        else void go.promise.then(() => asked.socket.destroy())
+        return
       }
       answer.writeHead(response.statusCode ?? 500, response.headers)
       response.pipe(answer)
@@ -100,6 +105,8 @@ async function losesConnection(host: string) {
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     lost: lost.promise,
+    /** The connection is cut only now. */
+    goOn: () => go.resolve(),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -109,7 +116,7 @@ async function losesConnection(host: string) {
 
 test('what was cut off between the two last steps is brought to its end by the next try, for that image only', async () => {
   await using registry = await startRegistry()
-  await using proxy = await losesConnection(registry.host)
+  await using proxy = await losesAnswer(registry.host, { to: TAG_PUT, isForGood: true })
   const repository = openRegistryRepository(optionsOf(registry.host))
   const digest = await putImage(repository, 'v1', 'v2')
   const over = new AbortController()
@@ -124,4 +131,29 @@ test('what was cut off between the two last steps is brought to its end by the n
   assert.equal(await deleteTag(options, { tag: 'v1', digest }, signal), true)
   assert.equal(await repository.resolve('v1'), undefined)
   assert.equal((await repository.resolve('v2'))?.digest, digest)
+})
+
+test('a deletion that is ended just as the tag stands for the decoy puts the tag back', async () => {
+  await using registry = await startRegistry()
+  await using proxy = await losesAnswer(registry.host, { to: TAG_PUT })
+  const repository = openRegistryRepository(optionsOf(registry.host))
+  const digest = await putImage(repository, 'v1')
+  const over = new AbortController()
+  void proxy.lost.then(() => over.abort(new Error('its time is over')))
+  await assert.rejects(deleteTag(optionsOf(proxy.host), { tag: 'v1', digest }, over.signal))
+  assert.equal((await repository.resolve('v1'))?.digest, digest)
+})
+
+test('a tag that is moved while the decoy is made is left alone', async () => {
+  await using registry = await startRegistry()
+  await using proxy = await losesAnswer(registry.host, { to: DECOY_PUT })
+  const repository = openRegistryRepository(optionsOf(registry.host))
+  const digest = await putImage(repository, 'v1')
+  const deleting = deleteTag(optionsOf(proxy.host), { tag: 'v1', digest }, AbortSignal.timeout(120_000))
+  await proxy.lost
+  const other = await putImage(repository, 'v1')
+  assert.notEqual(other, digest)
+  proxy.goOn()
+  assert.equal(await deleting, false)
+  assert.equal((await repository.resolve('v1'))?.digest, other)
 })

@@ -58,9 +58,19 @@ export async function publishSquashed(image: ComposedImage, options: PublishOpti
   await target.pushBlob(blobOf(image.config), { signal })
   await requireBlobs(layers, options)
   const { manifest } = image
-  await requireFreeTag(manifest.descriptor, options)
-  const sendAgain = () => requireBlobs(layers, options)
-  return (await moveTag({ target, tag, reference, manifest, sendAgain, signal })).digest
+  const { digest } = await moveTag({
+    target,
+    tag,
+    reference,
+    manifest,
+    requireFree: (until) => requireFreeTag(manifest.descriptor, options, until),
+    async sendAgain() {
+      await target.pushBlob(blobOf(image.config), { signal })
+      await requireBlobs(layers, options)
+    },
+    signal,
+  })
+  return digest
 }
 
 /** What the registry has lost is sent again, ours from the spool, and asked for once more. */
@@ -76,8 +86,8 @@ async function requireBlobs(layers: readonly Descriptor[], { target, uploaded, s
 }
 
 /** A tag that is ours already is no conflict; one that was squashed in place must still be what was read. */
-async function requireFreeTag(ours: Descriptor, options: PublishOptions): Promise<void> {
-  const { target, tag, reference, overwrite, source, signal } = options
+async function requireFreeTag(ours: Descriptor, options: PublishOptions, signal: AbortSignal): Promise<void> {
+  const { target, tag, reference, overwrite, source } = options
   const existing = await target.resolve(tag, { signal })
   if (!existing || existing.digest === ours.digest) return
   if (!overwrite) throw taken(reference, existing.digest)
