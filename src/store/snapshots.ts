@@ -52,8 +52,8 @@ export interface SnapshotsTable {
   requestCancel(snapshotId: string): Promise<boolean>
   /** Its records stay when an instance goes. */
   markInstanceGone(instanceId: string): Promise<void>
-  /** False: there is none. A server that works on it finds out by its fence. */
-  remove(snapshotId: string): Promise<boolean>
+  /** False: there is none, or it is (not) unfinished otherwise than given. A server that works on it finds out by its fence. */
+  remove(snapshotId: string, options?: { readonly isUnfinished: boolean }): Promise<boolean>
 }
 
 /** The snapshots as callers see them; how servers share the work on them is in snapshot-queue.ts. */
@@ -97,8 +97,10 @@ export function snapshotsTable(db: Db): SnapshotsTable {
     async markInstanceGone(instanceId) {
       await db.updateTable('snapshots').set({ instanceGone: 1 }).where('instanceId', '=', instanceId).execute()
     },
-    async remove(snapshotId) {
-      const removed = await db.deleteFrom('snapshots').where('snapshotId', '=', snapshotId).executeTakeFirst()
+    async remove(snapshotId, options) {
+      let query = db.deleteFrom('snapshots').where('snapshotId', '=', snapshotId)
+      if (options) query = query.where('unfinishedOf', options.isUnfinished ? 'is not' : 'is', null)
+      const removed = await query.executeTakeFirst()
       return removed.numDeletedRows > 0n
     },
   }

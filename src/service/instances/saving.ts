@@ -46,9 +46,16 @@ export function instanceSaving(parts: SavingParts) {
 
     /** Write the outcome into the lifecycle, and go on to run, or to stop. Fine when the instance is gone. */
     async endSaving(instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void> {
-      await store.transaction((tables) => endSaving(tables, parts.clock.wallMs(), { instanceId, snapshotId, outcome }))
-      if (outcome.then === 'stop') parts.worker.wake(instanceId)
+      await store.transaction((tables) => this.endSavingIn(tables, instanceId, snapshotId, outcome))
+      this.wake(instanceId)
     },
+
+    /** The same as a part of a transaction of the caller's, who calls `wake` after it. */
+    endSavingIn: (tables: Tables, instanceId: string, snapshotId: string, outcome: SavingOutcome) =>
+      endSaving(tables, parts.clock.wallMs(), { instanceId, snapshotId, outcome }),
+
+    /** Have it looked after now: something is wanted of it. */
+    wake: (instanceId: string): void => parts.worker.wake(instanceId),
 
     /** See `usesImage`. */
     usesImage: (image: SavedImage) => usesImage(store, image),

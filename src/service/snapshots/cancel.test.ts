@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { finish, follow, openServer, openWorld, REFERENCE, REQUEST } from '#lab/snapshot-world.ts'
+import { AppError } from '#base/errors.ts'
 import { makeManifest } from '#lab/snapshots.ts'
 import { forEachStore } from '#lab/stores.ts'
 
@@ -82,6 +83,38 @@ forEachStore('a snapshot is deleted', (open) => {
       await server.create(REQUEST)
       await finish(await world.runtime.nextRun(), world)
     })
+
+  for (const ends of ['saved', 'failed'] as const)
+    test(`by another server, a moment before it would have ${ends}: the instance is not touched any more`, async () => {
+      const world = await openWorld(open)
+      await using server = openServer(world)
+      const repository = 'r.example.com/team/app'
+      const { snapshotId } = await server.saveToStop({ instanceId: 'dsw-1', userId: '7', repository })
+      const run = await world.runtime.nextRun()
+      const { digest, manifest, mediaType } = makeManifest(run.request.reference)
+      run.tell({ type: 'manifest', digest, manifest, mediaType })
+      await run.confirmed
+      world.registries.tags.set(run.request.reference, digest)
+      await world.store.snapshots.remove(snapshotId)
+      if (ends === 'saved') run.succeed(digest)
+      else run.fail(new AppError('spool_full', 'The disk is full.'))
+      await server[Symbol.asyncDispose]()
+      assert.deepEqual(world.instances.told, ['dsw-1 Saving'])
+    })
+
+  test('with its image, a moment after that was put: the tag goes, too', async () => {
+    const world = await openWorld(open)
+    await using server = openServer(world)
+    const { snapshotId } = await server.create(REQUEST)
+    const run = await world.runtime.nextRun()
+    const { digest, manifest, mediaType } = makeManifest(REFERENCE)
+    run.tell({ type: 'thawed' })
+    run.tell({ type: 'manifest', digest, manifest, mediaType })
+    await run.confirmed
+    world.registries.tags.set(REFERENCE, digest)
+    await server.delete('dsw-1', snapshotId, { deleteImage: true })
+    assert.equal(world.registries.tags.has(REFERENCE), false)
+  })
 
   const saved = async (world: Awaited<ReturnType<typeof openWorld>>, server: ReturnType<typeof openServer>) => {
     const { snapshotId } = await server.create(REQUEST)

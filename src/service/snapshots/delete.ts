@@ -25,8 +25,12 @@ export async function deleteSnapshot(
 ): Promise<void> {
   if (deleteImage && snapshot.status === 'Saved') await deleteImageOf(snapshot, parts)
   const { snapshotId, instanceId, isUnfinished } = snapshot
-  if (!(await parts.store.snapshots.remove(snapshotId)))
+  if (!(await parts.store.snapshots.remove(snapshotId, { isUnfinished }))) {
+    const now = await parts.store.snapshots.findRecord(snapshotId)
+    // It ended meanwhile: what was to be cancelled is saved, and has an image.
+    if (now && isUnfinished) return await deleteSnapshot(now, { deleteImage }, { parts, worker })
     throw new AppError('snapshot_not_found', `Snapshot ${snapshotId} is deleted already.`)
+  }
   if (!isUnfinished) return
   worker.abandon(snapshotId)
   await parts.instances.endSaving(instanceId, snapshotId, {
@@ -35,16 +39,23 @@ export async function deleteSnapshot(
     reasonMessage: 'The snapshot was deleted before it was finished.',
     then: 'run',
   })
+  if (deleteImage) await deleteTagOf(snapshot, parts)
 }
 
 async function deleteImageOf(snapshot: SnapshotRecord, parts: SnapshotParts): Promise<void> {
-  const { imageUrl, imageId, manifestDigest, name } = snapshot
+  const { imageId, manifestDigest } = snapshot
   if (manifestDigest !== undefined && !(await isTagOfAnother(snapshot, parts))) {
     await refuseNeeded(snapshot, manifestDigest, parts)
-    const target = { ...parseReference(imageUrl), tag: parseTarget(imageUrl, name).tag }
-    await parts.registries.deleteTag(target, manifestDigest, AbortSignal.timeout(REGISTRY_MS))
+    await deleteTagOf(snapshot, parts)
   }
   await parts.store.images.remove(imageId)
+}
+
+/** Of an unfinished one, too: its tag may have moved a moment before it was cancelled. Only the tag of this very image goes. */
+async function deleteTagOf({ imageUrl, name, manifestDigest }: SnapshotRecord, parts: SnapshotParts): Promise<void> {
+  if (manifestDigest === undefined) return
+  const target = { ...parseReference(imageUrl), tag: parseTarget(imageUrl, name).tag }
+  await parts.registries.deleteTag(target, manifestDigest, AbortSignal.timeout(REGISTRY_MS))
 }
 
 /** With Overwrite the tag is the last one's, even if both images are the same. */

@@ -4,6 +4,7 @@ import type { RegistryAccess, Runtime } from '#runtime/runtime.ts'
 import type { Reference } from '#oci/reference.ts'
 import type { InstanceFacts, SavingOutcome } from '#service/saving.ts'
 import type { Store } from '#store/open-store.ts'
+import type { Tables } from '#store/tables.ts'
 
 /** What snapshots ask of the instances. Each call may come again after a crash, with the same effect. */
 export interface SnapshotInstances {
@@ -14,6 +15,10 @@ export interface SnapshotInstances {
   endCommitting(instanceId: string, snapshotId: string): Promise<void>
   /** Write `Saved` or `SaveFailed` into the lifecycle; back to `Running` if it is still `Saving`. Fine when it is gone. */
   endSaving(instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void>
+  /** The same as a part of a transaction of the caller's, who calls `wake` after it. */
+  endSavingIn(tables: Tables, instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void>
+  /** Have it looked after now: something is wanted of it. */
+  wake(instanceId: string): void
   /** Whether an instance that exists was made from this image. */
   usesImage(image: { readonly uri: string; readonly digest: string; readonly imageId: string }): Promise<boolean>
 }

@@ -141,23 +141,25 @@ interface Ending {
 async function endSaved(snapshot: SnapshotDetail, made: Made, { tenure, parts }: Ending): Promise<void> {
   const { store, instances, clock, board } = parts
   const instance = await instances.find(snapshot.instanceId)
-  await instances.endSaving(snapshot.instanceId, snapshot.snapshotId, {
+  const outcome = {
     outcome: 'Saved',
     reasonCode: '',
     reasonMessage: '',
     then: snapshot.origin === 'stop' ? 'stop' : 'run',
-  })
+  } as const
   const imageId = newId('image')
   const progress = board.get(snapshot.snapshotId)
-  await store.transaction(async ({ snapshotQueue, images }) => {
+  // The instance is touched only by whom the snapshot still belongs to: another one may have ended it, and the user gone on.
+  await store.transaction(async (tables) => {
     const end = {
       status: 'Saved',
       imageId,
       ...(made.captured && { result: JSON.stringify(made.captured) }),
       ...(progress && { progress: JSON.stringify(progress) }),
     } as const
-    if (!(await tenure.end(end, snapshotQueue))) return
-    await images.insert(
+    if (!(await tenure.end(end, tables.snapshotQueue))) return
+    await instances.endSavingIn(tables, snapshot.instanceId, snapshot.snapshotId, outcome)
+    await tables.images.insert(
       {
         imageId,
         workspaceId: snapshot.workspaceId,
@@ -175,6 +177,7 @@ async function endSaved(snapshot: SnapshotDetail, made: Made, { tenure, parts }:
       clock.wallMs(),
     )
   })
+  instances.wake(snapshot.instanceId)
 }
 
 /** Those of the request, and where the image comes from; these names are documented (dsw-api §2, AddImage). */
@@ -192,6 +195,9 @@ async function endFailed(snapshot: SnapshotDetail, error: unknown, { tenure, par
   const reason = reasonOf(error, imageUrl)
   const { code, message } = toAppError(error)
   parts.log('A snapshot failed.', { snapshotId, instanceId, code, message })
-  await parts.instances.endSaving(instanceId, snapshotId, { outcome: 'SaveFailed', ...reason, then: 'run' })
-  await tenure.end({ status: 'Failed', ...reason })
+  await parts.store.transaction(async (tables) => {
+    if (!(await tenure.end({ status: 'Failed', ...reason }, tables.snapshotQueue))) return
+    const outcome = { outcome: 'SaveFailed', ...reason, then: 'run' } as const
+    await parts.instances.endSavingIn(tables, instanceId, snapshotId, outcome)
+  })
 }
