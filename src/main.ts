@@ -47,8 +47,13 @@ async function runSnapshotCommand(args: readonly string[], signal: AbortSignal):
   return runSnapshot(args, parts, signal)
 }
 
+/** For what needs no container: an engine on another host, or by another way, is no mistake there. */
+function withoutRemoteEngine({ DOCKER_HOST: engine, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return engine?.startsWith('unix://') ? { ...env, DOCKER_HOST: engine } : env
+}
+
 async function runSquashCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const config = await readConfig(process.env)
+  const config = await readConfig(withoutRemoteEngine(process.env))
   const [{ runSquash }, { openRegistries }] = await Promise.all([
     import('#cli/squash.ts'),
     import('#cli/registries.ts'),
@@ -107,7 +112,7 @@ async function runServeCommand(args: readonly string[], signal: AbortSignal): Pr
 
 /** `words` begin with the group: several of them share this way. */
 async function runApiCommand(words: readonly string[], signal: AbortSignal): Promise<number> {
-  const { home } = await readConfig(process.env)
+  const { home } = await readConfig(withoutRemoteEngine(process.env))
   const [{ runApi }, prompts] = await Promise.all([import('#cli/api/run.ts'), openPrompts(signal)])
   const parts = { terminal, clock: systemClock, env: process.env, home, prompts, readFile: readTextFile }
   return runApi(words, parts, signal)
@@ -139,10 +144,11 @@ async function readTextFile(path: string): Promise<string> {
 }
 
 async function runLoginCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const [{ runLogin }, { askPerson }, { checkLogin }, { storeCredentials }] = await Promise.all([
+  const config = await readConfig(withoutRemoteEngine(process.env))
+  const [{ runLogin }, { askPerson }, { openRegistries }, { storeCredentials }] = await Promise.all([
     import('#cli/login.ts'),
     import('#cli/prompt.ts'),
-    import('#registry/login.ts'),
+    import('#cli/registries.ts'),
     import('#registry/credentials.ts'),
   ])
   return runLogin(
@@ -152,7 +158,7 @@ async function runLoginCommand(args: readonly string[], signal: AbortSignal): Pr
       canAsk: process.stdin.isTTY === true,
       ask: (question, options) => askPerson(process.stdin, terminal.err, question, options),
       readInput: () => text(process.stdin),
-      check: checkLogin,
+      check: openRegistries({ config, env: process.env, signal }).checkLogin,
       store: (registry, login) => storeCredentials(registry, login, process.env, { signal }),
     },
     signal,

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { readConfig } from '#config/config.ts'
+import { startFakeRegistry, type Seen } from '#lab/fake-registry.ts'
 import { parseDestination } from './destination.ts'
 import { openRegistries } from './registries.ts'
 
@@ -78,4 +80,28 @@ test("a host that the engine's administrator calls insecure is asked in plain HT
   await using _engine = await listen((_, response) => response.end(JSON.stringify(facts)), socket)
   const { describe } = await open({ DOCKER_HOST: `unix://${socket}` })
   assert.match(await describe(`${host}/a:v1`), /v1 is not there yet/)
+})
+
+test('a login is checked in the same way as images are sent', async () => {
+  const [keyPath, certificatePath] = ['key.pem', 'cert.pem'].map((name) => join(root, name)) as [string, string]
+  const name = ['-subj', '/CN=nobody', '-keyout', keyPath, '-out', certificatePath]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', ...name], { stdio: 'ignore' })
+  const tls = { key: readFileSync(keyPath, 'utf8'), cert: readFileSync(certificatePath, 'utf8') }
+  const right = `Basic ${Buffer.from('ann:right').toString('base64')}`
+  const challenge = ({ headers }: Seen) => (headers.authorization === right ? undefined : 'Basic realm="r"')
+  await using registry = await startFakeRegistry({ tls, challenge })
+  const facts = {
+    ServerVersion: '1',
+    Driver: 'd',
+    RegistryConfig: { IndexConfigs: { [registry.host]: { Secure: false } } },
+  }
+  const socket = join(root, 'login.sock')
+  await using _engine = await listen((_, response) => response.end(JSON.stringify(facts)), socket)
+  const { checkLogin } = await open({ DOCKER_HOST: `unix://${socket}` })
+  await checkLogin(registry.host, { kind: 'basic', username: 'ann', password: 'right' })
+  await assert.rejects(checkLogin(registry.host, { kind: 'basic', username: 'ann', password: 'wrong' }), {
+    code: 'registry_denied',
+  })
+  const { checkLogin: strict } = await open({})
+  await assert.rejects(strict(registry.host, { kind: 'basic', username: 'ann', password: 'right' }))
 })

@@ -3,7 +3,9 @@ import type { Config } from '#config/config.ts'
 import { parseReference } from '#oci/reference.ts'
 import { readCredentials } from '#registry/credentials.ts'
 import { openLayoutRepository } from '#registry/layout.ts'
-import { openRegistryRepository } from '#registry/registry.ts'
+import type { Credentials } from '#registry/auth.ts'
+import { checkLogin } from '#registry/login.ts'
+import { openRegistryRepository, type RegistryOptions } from '#registry/registry.ts'
 import type { Repository } from '#registry/repository.ts'
 import type { Destination } from './destination.ts'
 import { parseDestination } from './destination.ts'
@@ -20,6 +22,8 @@ export interface Registries {
   openTarget(destination: Destination): Promise<Repository>
   /** `registry/repository` */
   repositoryOf(name: string): Promise<Repository>
+  /** Throws `registry_denied` when the registry does not take the login, `registry_unavailable`. */
+  checkLogin(registry: string, login: Credentials): Promise<void>
   /** One sentence on what a registry says of a reference. Throws AppError. */
   describe(reference: string): Promise<string>
 }
@@ -29,7 +33,7 @@ const PROBE_MS = 3_000
 /** The registries of one run. */
 export function openRegistries({ config, env, signal }: RegistriesOptions): Registries {
   let insecure: Promise<readonly string[]> | undefined
-  const open = async (registry: string, repository: string): Promise<Repository> => {
+  const reachOf = async (registry: string): Promise<Pick<RegistryOptions, 'plainHttp' | 'insecureTls'>> => {
     // Without an engine there is nobody who allows anything; that it is missing is said by who needs it.
     insecure ??= readEngineFacts(config.dockerSocketPath, signal).then(
       (facts) => facts.insecureRegistries,
@@ -39,13 +43,14 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
     const isInsecure = !isPlain && (await insecure).includes(registry)
     // As dockerd: TLS with any certificate, else plain HTTP.
     const speaksTls = isInsecure && (await probeTls(registry))
-    return openRegistryRepository({
-      registry,
-      repository,
-      credentials: (name) => readCredentials(name, env, { signal }),
+    return {
       ...((isPlain || (isInsecure && !speaksTls)) && { plainHttp: true }),
       ...(speaksTls && { plainHttp: false, insecureTls: true }),
-    })
+    }
+  }
+  const open = async (registry: string, repository: string): Promise<Repository> => {
+    const credentials = (name: string) => readCredentials(name, env, { signal })
+    return openRegistryRepository({ registry, repository, credentials, ...(await reachOf(registry)) })
   }
   const openTarget = (destination: Destination) =>
     destination.kind === 'layout'
@@ -57,6 +62,7 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
       const { registry, repository } = parseReference(name)
       return open(registry, repository)
     },
+    checkLogin: async (registry, login) => checkLogin(registry, login, signal, await reachOf(registry)),
     async describe(reference) {
       const destination = parseDestination(reference)
       const repository = await openTarget(destination)

@@ -121,6 +121,11 @@ test('a file may write numbers and lists as YAML has them', async () => {
   assert.equal(config.region, 'local')
 })
 
+test('digits in a file are text: zeros in front stay, and none is rounded', async () => {
+  const ids = ['9999999999999999', '0012345678901234']
+  for (const id of ids) assert.equal((await readConfig({}, write(`tintype_account_id: ${id}`))).accountId, id)
+})
+
 test('the environment goes before the file', async () => {
   const config = await readConfig({ TINTYPE_REGION: 'here' }, write('tintype_region: there\ntintype_workers: 2'))
   assert.equal(config.region, 'here')

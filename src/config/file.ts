@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { Type } from 'typebox'
 import { Check } from 'typebox/value'
-import { parseDocument } from 'yaml'
+import { parseDocument, visit } from 'yaml'
 import { AppError, systemCode } from '#base/errors.ts'
 import type { RawValue } from './values.ts'
 
-const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()])
+const Scalar = Type.Union([Type.String(), Type.Boolean()])
 const Entry = Type.Union([Scalar, Type.Array(Scalar), Type.Null()])
 const ConfigFile = Type.Union([Type.Record(Type.String(), Entry), Type.Null()])
 
@@ -25,9 +25,9 @@ export async function readConfigFile(path: string, names: readonly string[]): Pr
   return values
 }
 
-type ScalarValue = string | number | boolean
+type ScalarValue = string | boolean
 
-// YAML 1.2 reads `off` as text, but `true` and `8` as what they are: each goes back to the text that the environment has.
+// YAML 1.2 reads `off` as text, but `true` as what it is: it goes back to the text that the environment has.
 const textOf = (value: ScalarValue) => String(value)
 
 async function readText(path: string): Promise<string> {
@@ -49,6 +49,12 @@ function parseEntries(path: string, text: string): Readonly<Record<string, Scala
     const what = error.message.split('\n')[0]?.replace(/ at line .*$/, '')
     throw new AppError('config_invalid', `The configuration file ${path} is no YAML: ${what} in line ${line}.`)
   }
+  // Digits are text, as in the environment: an account's id may begin with 0, and a number is exact to 2^53 only.
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value === 'number') node.value = node.source
+    },
+  })
   const value: unknown = document.toJS({ maxAliasCount: 0 })
   if (!Check(ConfigFile, value))
     throw new AppError(

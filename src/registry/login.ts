@@ -12,7 +12,7 @@ export async function checkLogin(
   registry: string,
   credentials: Credentials | undefined,
   signal?: AbortSignal,
-  reach: Pick<RegistryOptions, 'plainHttp' | 'allowPrivate'> = {},
+  reach: Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'allowPrivate'> = {},
 ): Promise<void> {
   const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry
   const client = openClient({

@@ -31,6 +31,8 @@ export interface ExportOptions extends CallOptions {
     readonly compress: (bytes: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
   }
   readonly repositoryOf: (repository: string) => Promise<Repository>
+  /** What is no reason to fail. */
+  readonly onWarning?: (sentence: string) => void
 }
 
 type Options = ExportOptions & { readonly pushOptions: (layer: Descriptor) => PushOptions }
@@ -44,7 +46,7 @@ export async function exportBase(base: BaseImage, target: Repository, options: O
     return sendExport(base, target, { ...options, record, there })
   }
   if (record.repositories[0] !== target.name) {
-    await writeBaseRecord(base, options.home, withRepository(record, target.name))
+    await remember(base, withRepository(record, target.name), options)
   }
   return { config: parseConfig(record.config), layers: known }
 }
@@ -102,10 +104,23 @@ async function sendExport(base: BaseImage, target: Repository, options: Sending)
     there.set(diffID, descriptor)
     layers.push(descriptor)
     record = { ...record, layers: new Map([...record.layers, [diffID, descriptor]]) }
-    await writeBaseRecord(base, options.home, record)
+    await remember(base, record, options)
   }
   if (layers.length < config.diffIDs.length) throw exportError('has fewer layers than its config names')
   return { config, layers }
+}
+
+const FULL: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT'])
+
+/** What is known of the base is a cache: without it the next full capture does again what this one did. */
+async function remember(base: BaseImage, record: BaseRecord, { home, onWarning }: Options): Promise<void> {
+  try {
+    await writeBaseRecord(base, home, record)
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === undefined) throw error
+    onWarning?.(`What is known of the base image was not kept in ${home} (${code}): it may have to be exported again.`)
+  }
 }
 
 interface ExportedLayer {
@@ -129,7 +144,7 @@ async function sendLayer(
     const { signal } = options
     return await target.pushBlob(blob, { ...(signal && { signal }), ...options.pushOptions(descriptor) })
   } catch (cause) {
-    if (systemCode(cause) !== 'ENOSPC') throw cause
+    if (!FULL.has(systemCode(cause))) throw cause
     const message = `No space is left in ${options.spoolDirectory} for a layer of the base image: free space there, or set TINTYPE_HOME to a larger disk.`
     throw new AppError('spool_full', message, { cause })
   } finally {

@@ -26,6 +26,7 @@ export async function prepareBase({
     repositoryOf,
     signal,
     onProgress: (sentBytes) => progress.setUploaded('base', sentBytes),
+    onWarning: (sentence) => void (warnings.includes(sentence) || warnings.push(sentence)),
     compression: { mediaType: MEDIA_TYPES.ociLayerGzip, compress: gzipStream },
   })
 }

@@ -51,6 +51,20 @@ test('nobody has to read what goes to stderr', async () => {
 })
 
 const FAILURES: readonly (readonly [string, readonly string[], NodeJS.ProcessEnv, number, RegExp])[] = [
+  [
+    'an engine on another host, for what needs an engine',
+    ['snapshot', 'box', 'localhost:1/a:b'],
+    { DOCKER_HOST: 'ssh://elsewhere' },
+    2,
+    /DOCKER_HOST/,
+  ],
+  [
+    'an engine on another host, for what needs none',
+    ['squash', 'localhost:1/a:b', 'localhost:1/a:c'],
+    { DOCKER_HOST: 'ssh://elsewhere' },
+    6,
+    /localhost:1 cannot be reached/,
+  ],
   ['no command', [], {}, 2, /^Tintype saves[^]*\ntintype: Name a command/],
   [
     'a mistyped command',

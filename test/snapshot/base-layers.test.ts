@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -219,6 +220,22 @@ test('an image of the engine alone is compressed and sent', async () => {
   assert.deepEqual(result.config.diffIDs, image.base.diffIDs)
   assert.equal(result.manifestDigest, undefined)
   isTidy(options)
+})
+
+test('what is known of the base is a cache: where it cannot be kept, that is a warning', async () => {
+  const image = localImage(TEXTS)
+  const warnings: string[] = []
+  const options = optionsFor({ onWarning: (sentence) => warnings.push(sentence) })
+  const cache = join(options.home, 'cache')
+  mkdirSync(cache)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'nr_inodes=2', 'base-test', cache]) // room for a directory, and no file
+  try {
+    const result = await ensureBaseLayers(image.base, undefined, fakeRepository('r.io/target'), options)
+    assert.equal(result.layers.length, TEXTS.length)
+    assert.match(warnings[0] ?? '', /not kept in .* \(ENOSPC\)/)
+  } finally {
+    execFileSync('umount', [cache])
+  }
 })
 
 const FORMS: readonly [form: Form, mediaType: string, reason: string][] = [
