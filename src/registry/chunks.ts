@@ -6,7 +6,7 @@ import { TRIES, backoffMs, waitMs } from './retry.ts'
 import type { Pace } from './retry.ts'
 import { isSuccess } from './session.ts'
 import type { UploadSession } from './session.ts'
-import type { HostMemory, Outcome } from './upload.ts'
+import type { HostMemory, Outcome } from './strategy.ts'
 
 const LEAST_CHUNK_BYTES = 1024 * 1024
 

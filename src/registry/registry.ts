@@ -10,8 +10,8 @@ import { readManifest, resolveManifest, writeManifest } from './manifests.ts'
 import type { Repository } from './repository.ts'
 import { systemPace } from './retry.ts'
 import type { Pace } from './retry.ts'
-import { freshMemory, uploadBlob } from './upload.ts'
-import type { HostMemory } from './upload.ts'
+import { freshMemory, type HostMemory } from './strategy.ts'
+import { uploadBlob } from './upload.ts'
 
 export interface RegistryOptions {
   /** `host` or `host:port`, as users name it: `docker.io`. */

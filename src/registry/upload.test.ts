@@ -9,8 +9,7 @@ import { digestOf } from '#oci/digest.ts'
 import { openRegistryRepository } from './registry.ts'
 import type { RegistryOptions } from './registry.ts'
 import type { BlobSource } from './repository.ts'
-import { freshMemory } from './upload.ts'
-import type { HostMemory } from './upload.ts'
+import { freshMemory, type HostMemory } from './strategy.ts'
 
 const MIB = 1024 * 1024
 const CONTENT = randomBytes(3 * MIB + 12_345)
@@ -138,6 +137,17 @@ const ODDITIES: Record<string, Row> = {
     learns: { strategy: 'chunked' },
     sessions: 2,
   },
+  'a front end loses every body without a length, and says yes to it': {
+    before: loses(({ headers }) => headers['content-length'] === undefined),
+    learns: { strategy: 'chunked' },
+    sessions: 3,
+  },
+  'a front end loses the body of every PATCH': {
+    memory: SMALL_CHUNKS,
+    before: loses(() => true),
+    learns: { strategy: 'monolithic' },
+    sessions: 3,
+  },
   'a registry stumbles over every long body: 500': {
     before: (seen) => (isPatch(seen) && !seen.headers['content-range'] ? refuse(500) : undefined),
     learns: { strategy: 'chunked' },
@@ -182,6 +192,17 @@ const ODDITIES: Record<string, Row> = {
     after: (_, answer) => withLocation(answer, (location) => location.replace('/v2/some/thing/blobs/uploads/', './')),
     sessions: 1,
   },
+}
+
+/** As if the bodies of these PATCHes had not come: then the digest is wrong. */
+function loses(which: (seen: Seen) => boolean): NonNullable<FakeOptions['before']> {
+  let isLost = false
+  return (seen) => {
+    if (isPatch(seen)) isLost = which(seen)
+    return seen.method === 'PUT' && isLost && seen.query.includes('digest') && seen.headers['content-length'] === '0'
+      ? refuse(400, 'DIGEST_INVALID')
+      : undefined
+  }
 }
 
 function withLocation(answer: Answer, change: (location: string) => string): Answer {

@@ -15,26 +15,10 @@ import { ChunkReader, sendChunk } from './chunks.ts'
 import { isTransient, readRefusal, refusalError } from './failure.ts'
 import type { HttpResponse } from './http.ts'
 import type { BlobSource, PushOptions } from './repository.ts'
-import { TRIES, backoffMs, isBusy, waitMs } from './retry.ts'
+import { backoffMs, isBusy, waitMs } from './retry.ts'
 import { UploadSession, isSuccess } from './session.ts'
 import type { Part, UploadPlace } from './session.ts'
-
-export type Strategy = 'stream' | 'chunked' | 'monolithic'
-
-/** What has been learnt of a host; it changes while uploads run. */
-export interface HostMemory {
-  strategy: Strategy
-  chunkBytes: number
-  /** ECR answers 500 to an empty PUT after several chunks: the last one goes with it. */
-  isLastChunkInFinish: boolean
-}
-
-const CHUNK_BYTES = 8 * 1024 * 1024 // ECR's parts are 5 to 20 MiB; GHCR takes 4 MiB, and is found out
-const CUTS_OF_A_STREAM = 2 // then something on the way does not like long requests
-
-export function freshMemory(): HostMemory {
-  return { strategy: 'stream', chunkBytes: CHUNK_BYTES, isLastChunkInFinish: false }
-}
+import { nextStrategy, type HostMemory, type Outcome, type Strategy } from './strategy.ts'
 
 export interface UploadTarget extends UploadPlace {
   readonly memory: HostMemory
@@ -42,14 +26,6 @@ export interface UploadTarget extends UploadPlace {
   readonly isThere: (blob: Descriptor, signal: AbortSignal | undefined) => Promise<boolean>
   readonly log: (text: string) => void
 }
-
-/** How an attempt ended, if it did not end in an error that stands. */
-export type Outcome =
-  | { readonly kind: 'done' }
-  /** The same again, after a wait; in the same session if that is worth trying. */
-  | { readonly kind: 'again'; readonly error: AppError; readonly waitMs?: number; readonly keepSession: boolean }
-  /** This host wants it done in another way. */
-  | { readonly kind: 'unsuited'; readonly error: AppError; readonly status: number }
 
 /**
  * Push a blob. A return means that the registry has it. Nothing is sent when its digest is known and there already; an
@@ -100,7 +76,7 @@ class Upload {
       if (outcome.kind === 'done') break
       if (outcome.kind === 'unsuited' || !outcome.keepSession) await this.drop()
       failures++
-      const next = this.#nextStrategy(outcome, failures)
+      const next = nextStrategy(this.#strategy, outcome, failures)
       if (next === undefined) throw outcome.error
       this.#to.log(`${this.#to.name}: ${outcome.error.message} Uploading again (${next}).`)
       if (next !== this.#strategy) {
@@ -134,18 +110,6 @@ class Upload {
     if (known === undefined || !(await this.#to.isThere(known, this.#options.signal))) return false
     await this.drop()
     return true
-  }
-
-  #nextStrategy(outcome: Exclude<Outcome, { kind: 'done' }>, failures: number): Strategy | undefined {
-    if (outcome.kind === 'again') {
-      const { status } = outcome.error.details
-      const isCut = status === undefined || status === 500 // else it is busy, whichever way we come
-      if (this.#strategy === 'stream' && isCut && failures >= CUTS_OF_A_STREAM) return 'chunked'
-      return failures < TRIES ? this.#strategy : undefined
-    }
-    const hasNoPatch = outcome.status === 405 || outcome.status === 501
-    if (this.#strategy === 'stream') return hasNoPatch ? 'monolithic' : 'chunked'
-    return this.#strategy === 'chunked' ? 'monolithic' : undefined
   }
 
   async #attempt(): Promise<Outcome> {

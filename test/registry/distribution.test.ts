@@ -15,8 +15,8 @@ import { digestOf } from '#oci/digest.ts'
 import { openRegistryRepository } from '#registry/registry.ts'
 import type { RegistryOptions } from '#registry/registry.ts'
 import type { BlobSource, Repository } from '#registry/repository.ts'
-import { freshMemory } from '#registry/upload.ts'
-import type { Strategy } from '#registry/upload.ts'
+import { freshMemory } from '#registry/strategy.ts'
+import type { Strategy } from '#registry/strategy.ts'
 
 const open = (registry: Registry, repository: string, options: Partial<RegistryOptions> = {}) =>
   openRegistryRepository({ registry: registry.host, repository, credentials: async () => undefined, ...options })
