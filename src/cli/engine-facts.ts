@@ -66,8 +66,17 @@ function parseFacts(socketPath: string, text: string): EngineFacts {
   }
 }
 
-/** `insecure-registries` of daemon.json: the hosts by name; networks (127.0.0.0/8 and the like) are left to the registry client. */
+interface RegistryConfig {
+  readonly IndexConfigs?: Readonly<Record<string, { readonly Secure?: boolean } | null>>
+  readonly InsecureRegistryCIDRs?: readonly string[] | null
+}
+
+/** Every engine has these; the registry client knows what they are. */
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.0/8', '::1/128'])
+
+/** `insecure-registries` of daemon.json: hosts by name, and networks such as 10.0.0.0/8. */
 function parseInsecure(config: unknown): readonly string[] {
-  const indexes = (config as { IndexConfigs?: Record<string, { Secure?: boolean } | null> } | null)?.IndexConfigs ?? {}
-  return Object.entries(indexes).flatMap(([host, index]) => (index?.Secure === false ? [host] : []))
+  const { IndexConfigs, InsecureRegistryCIDRs } = (config ?? {}) as RegistryConfig
+  const hosts = Object.entries(IndexConfigs ?? {}).flatMap(([host, index]) => (index?.Secure === false ? [host] : []))
+  return [...hosts, ...(InsecureRegistryCIDRs ?? []).filter((network) => !LOOPBACK.has(network))]
 }

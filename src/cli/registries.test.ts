@@ -10,7 +10,8 @@ import { after, test } from 'node:test'
 import { readConfig } from '#config/config.ts'
 import { startFakeRegistry, type Seen } from '#lab/fake-registry.ts'
 import { parseDestination } from './destination.ts'
-import { openRegistries } from './registries.ts'
+import { readEngineFacts } from './engine-facts.ts'
+import { isAmong, openRegistries } from './registries.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tintype-registries-'))
 after(() => rmSync(root, { recursive: true }))
@@ -80,6 +81,26 @@ test("a host that the engine's administrator calls insecure is asked in plain HT
   await using _engine = await listen((_, response) => response.end(JSON.stringify(facts)), socket)
   const { describe } = await open({ DOCKER_HOST: `unix://${socket}` })
   assert.match(await describe(`${host}/a:v1`), /v1 is not there yet/)
+})
+
+test("a registry in a network that the engine's administrator calls insecure, too", async () => {
+  const facts = {
+    ServerVersion: '1',
+    Driver: 'd',
+    RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8', '10.0.0.0/8', 'fd00::/8'] },
+  }
+  const socket = join(root, 'networks.sock')
+  await using _engine = await listen((_, response) => response.end(JSON.stringify(facts)), socket)
+  const { insecureRegistries } = await readEngineFacts(socket, signal)
+  assert.deepEqual(insecureRegistries, ['10.0.0.0/8', 'fd00::/8'])
+  for (const [host, expected] of [
+    ['10.1.2.3:5000', true],
+    ['[fd00::1]:5000', true],
+    ['11.0.0.1', false],
+    ['localhost:5000', false],
+    ['reg.example', false],
+  ] as const)
+    assert.equal(await isAmong(host, insecureRegistries), expected, host)
 })
 
 test('a login is checked in the same way as images are sent', async () => {

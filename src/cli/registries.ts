@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns/promises'
+import { BlockList, isIP } from 'node:net'
 import { connect } from 'node:tls'
 import type { Config } from '#config/config.ts'
 import { parseReference } from '#oci/reference.ts'
@@ -40,7 +42,7 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
       () => [],
     )
     const isPlain = config.registries?.some(({ host, plainHttp }) => plainHttp && host === registry) ?? false
-    const isInsecure = !isPlain && (await insecure).includes(registry)
+    const isInsecure = !isPlain && (await isAmong(registry, await insecure))
     // As dockerd: TLS with any certificate, else plain HTTP.
     const speaksTls = isInsecure && (await probeTls(registry))
     return {
@@ -72,12 +74,30 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
   }
 }
 
+/** Whether the engine's administrator has allowed a registry, by its name or by a network that one of its addresses is in. */
+export async function isAmong(registry: string, allowed: readonly string[]): Promise<boolean> {
+  if (allowed.includes(registry)) return true
+  const networks = new BlockList()
+  for (const entry of allowed) {
+    const [address = '', prefix] = entry.split('/')
+    if (isIP(address) !== 0 && prefix !== undefined) networks.addSubnet(address, Number(prefix), familyOf(address))
+  }
+  if (networks.rules.length === 0) return false
+  const name = hostnameOf(registry)
+  const addresses =
+    isIP(name) !== 0 ? [name] : (await lookup(name, { all: true }).catch(() => [])).map((each) => each.address)
+  return addresses.some((address) => networks.check(address, familyOf(address)))
+}
+
+const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
+const hostnameOf = (registry: string) => new URL(`https://${registry}`).hostname.replace(/^\[|\]$/g, '')
+
 /** Whether a host answers to a TLS hello, whatever its certificate. */
 function probeTls(registry: string): Promise<boolean> {
-  const { hostname, port } = new URL(`https://${registry}`)
+  const { port } = new URL(`https://${registry}`)
   return new Promise((resolve) => {
     const socket = connect({
-      host: hostname.replace(/^\[|\]$/g, ''),
+      host: hostnameOf(registry),
       port: Number(port || 443),
       rejectUnauthorized: false,
       timeout: PROBE_MS,
