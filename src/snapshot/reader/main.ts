@@ -14,7 +14,7 @@ import {
   sealModules,
 } from './jail.ts'
 import { WorkerThread } from './pool.ts'
-import { allocateRows, FLAG, Rows } from './rows.ts'
+import { allocateMostRows, FLAG, Rows } from './rows.ts'
 import { ReaderSession } from './session.ts'
 import { allocateQueue, WorkQueue } from './work-queue.ts'
 
@@ -29,8 +29,8 @@ function emit(event: ReaderEvent): void {
 }
 
 async function start(init: ReaderInit): Promise<ReaderSession> {
-  const rows = new Rows(allocateRows(init.capacity))
-  const queueBuffers = allocateQueue(init.capacity)
+  const rows = new Rows(allocateMostRows(init.capacity))
+  const queueBuffers = allocateQueue(rows.buffers.capacity)
   const { codec, overlayPrefix, uidMap, gidMap } = init
   const spoolEnd = new SharedArrayBuffer(8)
   const workerInit = { rows: rows.buffers, queue: queueBuffers, spoolEnd, codec, overlayPrefix, uidMap, gidMap }

@@ -20,6 +20,7 @@ const FIELD = {
 /** What a row takes in the buffers and in an index. */
 export const ROW_BYTES = ROW_WORDS * 4
 const NAME_BYTES_PER_ROW = 64
+const LEAST_ROWS = 100_000
 
 export const FLAG = {
   /** An earlier layer of this capture holds the path. */
@@ -59,6 +60,16 @@ export function allocateRows(capacity: number): RowsBuffers {
     rows: new SharedArrayBuffer(capacity * ROW_BYTES),
     names: new SharedArrayBuffer(capacity * NAME_BYTES_PER_ROW),
     counters: new SharedArrayBuffer(8),
+  }
+}
+
+/** Rows for as many entries as there can be, or where the system does not promise so much memory, for fewer. Throws RangeError. */
+export function allocateMostRows(capacity: number): RowsBuffers {
+  try {
+    return allocateRows(capacity)
+  } catch (error) {
+    if (!(error instanceof RangeError) || capacity < LEAST_ROWS) throw error
+    return allocateMostRows(Math.floor(capacity / 2))
   }
 }
 
