@@ -112,6 +112,23 @@ forEachStore('a server is killed, and another takes over', (open) => {
     const { last } = await taken(lost)
     assert.deepEqual([last.status, last.reasonCode, last.attempts], ['Failed', 'SnapshotInterrupted', 6])
   })
+
+  test('a server that has lost a snapshot to itself, by a suspend, ends what it had begun before it begins anew', async () => {
+    const world = await openWorld(open)
+    const times = { pollMs: 20, beatMs: 1_000_000, leaseMs: LEASE_MS, retryMs: 5, againMs: 5 }
+    await using server = openServer(world, 'first', { times })
+    const { snapshotId } = await server.create(REQUEST)
+    const first = await world.runtime.nextRun()
+    world.clock.pass(LEASE_MS + 1)
+    const second = await world.runtime.nextRun()
+    assert.equal(first.isCancelled, true)
+    goesWell(world.registries, second)
+    assert.equal((await follow(server, snapshotId)).last.status, 'Saved')
+    assert.deepEqual(
+      world.instances.told.filter((what) => what.includes('SaveFailed')),
+      [],
+    )
+  })
 })
 
 forEachStore('servers share the work', (open) => {

@@ -74,8 +74,16 @@ export class SnapshotWorker implements AsyncDisposable {
     while (this.#running.size < maxSnapshots && !this.#stopping.signal.aborted) {
       const claimed = await store.snapshotQueue.claimNext(this.#claim())
       if (claimed === undefined) return
+      await this.#endLost(claimed.snapshotId)
       this.#start(claimed)
     }
+  }
+
+  /** After a suspend, or a step of the clock, a server may take over from itself: what it had begun ends first. */
+  async #endLost(snapshotId: string): Promise<void> {
+    const lost = this.#running.get(snapshotId)
+    lost?.tenure.abandon()
+    await lost?.done
   }
 
   #claim() {
