@@ -54,11 +54,14 @@ interface Drawer {
 
 /** This process holds the key: what it has opened is no more secret in its memory than what it could open. */
 const MOST_OPENED = 1000
+/** Longer ones are opened each time: whoever writes them again and again must not fill the memory. */
+const MOST_KEPT_CHARS = 2048
 
 function unsealOnce({ key, opened }: Drawer, sealed: string): string {
   const known = opened.get(sealed)
   if (known !== undefined) return known
   const text = unsealWith(key, sealed)
+  if (sealed.length > MOST_KEPT_CHARS) return text
   if (opened.size >= MOST_OPENED) opened.clear()
   opened.set(sealed, text)
   return text

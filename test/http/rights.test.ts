@@ -5,6 +5,7 @@ import { signedClient } from '#lab/signed-client.ts'
 import { openSnapshotServer } from '#lab/snapshot-server.ts'
 import { forEachStore } from '#lab/stores.ts'
 import { stsRoutes } from '#http/ram/sts.ts'
+import { userRoutes } from '#http/ram/users.ts'
 import type { Identities } from '#service/identities/identities.ts'
 import { AppError } from '#base/errors.ts'
 
@@ -163,4 +164,26 @@ test('a trust policy is asked with all that is known of the request', async () =
   assert.equal(answer.status, 403, answer.text)
   const keys = ['acs:CurrentTime', 'acs:PrincipalARN', 'acs:SecureTransport', 'acs:SourceIp', 'sts:ExternalId']
   assert.deepEqual(Object.keys(asked[0] ?? {}).sort(), keys)
+})
+
+test('a user gets a new name only from who may change users of both', async () => {
+  const renamed: string[] = []
+  const identities = {
+    users: {
+      update: async (name: string, { name: next = '' }: { readonly name?: string }) => {
+        renamed.push(`${name} → ${next}`)
+        const texts = { displayName: '', comments: '', email: '', mobilePhone: '' }
+        return { userId: '1', name: next, ...texts, createdMs: 0, updatedMs: 0 }
+      },
+    },
+  } as unknown as Identities
+  const policy = { Version: '1', Statement: [allow('ram:UpdateUser', 'acs:ram:*:*:user/dev-*')] }
+  await using server = await openApiServer({ routes: userRoutes(identities), policy })
+  const call = signedClient(server.url, USER_KEY)
+  const rename = async (NewUserName: string) => {
+    const query = `${new URLSearchParams({ UserName: 'dev-me', NewUserName })}`
+    return (await call('POST /', { action: 'UpdateUser', version: '2015-05-01', query })).status
+  }
+  assert.deepEqual([await rename('boss'), await rename('dev-you')], [403, 200])
+  assert.deepEqual(renamed, ['dev-me → dev-you'])
 })

@@ -44,9 +44,11 @@ export function userRoutes({ users }: Identities): readonly AnyRoute[] {
     route({
       action: 'UpdateUser',
       resource: ({ caller, query }) => userResource(caller, query.UserName),
-      async handle({ query }) {
+      async handle({ caller, query, operation, check }) {
+        const { NewUserName: next } = query // a name is what policies know a user by: both must be the caller's to give
+        if (next !== undefined) check(operation.ram, userResource(caller, next))
         const user = await users.update(query.UserName, {
-          ...(query.NewUserName !== undefined && { name: query.NewUserName }),
+          ...(next !== undefined && { name: next }),
           displayName: query.NewDisplayName,
           comments: query.NewComments,
           email: query.NewEmail,

@@ -22,6 +22,9 @@ const RESERVED = [
   '/.tintype',
 ]
 
+/** The kernel's, and ours: not below them either. */
+const CLOSED = /^\/(?:proc|sys|dev|\.tintype)(?:\/|$)/
+
 /**
  * The datasets as directories of this host, below the paths that the administrator has listed (TINTYPE_DATASET_PATHS).
  * Symbolic links are followed before the comparison, so that none leads out of the list. Throws `parameter_invalid`.
@@ -58,7 +61,8 @@ function checkMountPath(field: string, path: string | undefined): string {
   const plain = normalize(path).replace(/(?<=.)\/+$/, '')
   if (path.split('/').includes('..') || /[:\n\0]/.test(path))
     throw invalid(field, 'must not have "..", ":" or line breaks in it')
-  if (RESERVED.includes(plain)) throw invalid(field, `cannot be ${plain}: the instance lives on what is there`)
+  if (RESERVED.includes(plain) || CLOSED.test(plain))
+    throw invalid(field, `cannot be ${plain}: the instance lives on what is there`)
   return plain
 }
 

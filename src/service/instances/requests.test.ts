@@ -119,6 +119,8 @@ for (const [drafts, field, reason] of [
   [at('/mnt/../etc'), 'MountPath', 'dots in a mount path'],
   [at('/mnt/workspace'), 'MountPath', 'what an instance lives on'],
   [at('//etc/'), 'MountPath', 'the same in disguise'],
+  [at('/.tintype/x'), 'MountPath', 'what is below it'],
+  [at('/proc/1'), 'MountPath', "what is the kernel's"],
   [at('/a:ro'), 'MountPath', 'a colon'],
   [[...at('/d'), ...at('/d/')], 'MountPath', 'one path twice'],
 ] as const)

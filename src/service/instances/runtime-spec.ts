@@ -17,13 +17,12 @@ export async function runtimeSpec(
 ): Promise<InstanceSpec> {
   const { instanceId, spec, gpuCount, gpuType, imageAuthEncrypted } = record
   const { environment, onStart } = parsePrivate(store.secrets, spec.privateSealed)
-  const binds = await Promise.all(
-    spec.datasets.map(async (mount) => ({
-      source: await recheckSource(mount, datasetPaths),
-      target: mount.mountPath,
-      readOnly: mount.access === 'RO',
-    })),
-  )
+  await requireSameSources(record, datasetPaths)
+  const binds = spec.datasets.map(({ source, mountPath, access }) => ({
+    source,
+    target: mountPath,
+    readOnly: access === 'RO',
+  }))
   return {
     instanceId,
     imageUrl: pulledReference(record.imageUrl),
@@ -41,6 +40,14 @@ export async function runtimeSpec(
     accessToken: accessTokenOf({ store }, record),
     basePath: basePathOf(instanceId),
   }
+}
+
+/**
+ * Engines look up the source of a mount at each start, and follow links: whoever writes in a dataset could lead another one
+ * to anywhere on the host. Throws `parameter_invalid` when one is no longer the directory that it was.
+ */
+export async function requireSameSources({ spec }: InstanceRecord, datasetPaths: readonly string[]): Promise<void> {
+  for (const mount of spec.datasets) await recheckSource(mount, datasetPaths)
 }
 
 const limitsOf = ({ cpuMilli, memoryBytes }: InstanceRecord) => ({

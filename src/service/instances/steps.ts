@@ -4,7 +4,7 @@ import type { InstanceRecord } from '#store/instance-record.ts'
 import { applyChange, writeChange, type Change } from './change.ts'
 import type { InstanceParts } from './parts.ts'
 import { endOf, NO_REASON } from './reasons.ts'
-import { changesOf, parseHandle, runtimeSpec } from './runtime-spec.ts'
+import { changesOf, parseHandle, requireSameSources, runtimeSpec } from './runtime-spec.ts'
 
 /** The worker that takes a step: what it writes, it writes as the owner of the lease with this fence. */
 export interface StepOptions {
@@ -95,6 +95,7 @@ async function startStep(parts: InstanceParts, record: InstanceRecord, options: 
   const handle = parseHandle(record)
   const prepare = { patch: { status: 'EnvPreparing' } } as const
   if (!handle || record.madeGeneration !== record.generation) return write(parts, record, options, prepare)
+  await requireSameSources(record, parts.datasetPaths)
   const state = await startAndLook(runtime, handle, { changes: changesOf(parts, record), signal: options.signal })
   if (state === 'gone') {
     const text = 'The container was gone and is made again from its image: what was in it and not saved is lost.'

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import { AppError } from '#base/errors.ts'
-import { ALICE, isStatus, openTestInstances } from '#lab/instance-service.ts'
+import { ALICE, BOB, isStatus, openTestInstances, ROOT } from '#lab/instance-service.ts'
 import { forEachStore } from '#lab/stores.ts'
 import type { InstanceDraft, NewInstanceDraft } from './draft.ts'
 import { eventsOf } from './history.ts'
@@ -101,5 +104,66 @@ forEachStore('an update of a stopped instance', (open) => {
     await update('ecs.n4.small')
     await until(id, isStatus('Running'))
     assert.equal(runtime.containers.get(id)?.containerId, containerId)
+  })
+
+  const stopped = async (service: ReturnType<typeof openTestInstances>, first: Partial<NewInstanceDraft>) => {
+    const id = await service.running(first)
+    await service.instances.stopOne(id, ALICE)
+    await service.until(id, isStatus('Stopped'))
+    return id
+  }
+  const to = (draft: Partial<InstanceDraft>) => ({ draft: { echo: {}, ...draft }, removal: { echo: [] }, start: false })
+
+  test('to an image of another registry leaves the login for the first one behind', async () => {
+    const store = await open()
+    await using service = openTestInstances(store)
+    const { instances } = service
+    const login = { imageAuth: btoa('ann:secret'), imageUrl: 'r.io/a/b:c' }
+    const id = await stopped(service, login)
+    const sealed = async () => (await store.instances.find(id))?.imageAuthEncrypted
+    await instances.update(id, to({ imageUrl: 'R.io/a/other:c' }), ALICE)
+    assert.notEqual(await sealed(), null, 'the same registry')
+    await instances.update(id, to({ imageUrl: 'evil.example/a/b:c' }), ALICE)
+    assert.equal(await sealed(), null)
+    await instances.update(id, to({ imageUrl: 'r.io/a/b:d', imageAuth: btoa('ann:other') }), ALICE)
+    assert.notEqual(await sealed(), null)
+  })
+
+  test('of somebody else, that is public, changes nothing of what runs in it', async () => {
+    const store = await open()
+    await using service = openTestInstances(store)
+    const { instances } = service
+    const id = await stopped(service, { accessibility: 'PUBLIC' })
+    const before = await store.instances.find(id)
+    for (const draft of [
+      { onStart: 'echo mine' },
+      { environment: { A: 'mine' } },
+      { imageUrl: 'evil.example/a:b' },
+      { imageAuth: '' },
+      { datasets: [] },
+      { accessibility: 'PRIVATE' },
+    ] as const)
+      await assert.rejects(instances.update(id, to(draft), BOB), { code: 'not_permitted' }, Object.keys(draft)[0])
+    const removal = { ...to({}), removal: { echo: [], environment: true } }
+    await assert.rejects(instances.update(id, removal, BOB), { code: 'not_permitted' })
+    assert.deepEqual(await store.instances.find(id), before)
+    await instances.update(id, to({ name: 'by_bob' }), BOB)
+    await instances.update(id, to({ onStart: 'echo all' }), ROOT)
+  })
+
+  test('a dataset that leads elsewhere since the container was made keeps it from starting', async () => {
+    const root = realpathSync(mkdtempSync(join(tmpdir(), 'tintype-datasets-')))
+    after(() => rmSync(root, { recursive: true }))
+    mkdirSync(`${root}/allowed/set`, { recursive: true })
+    const store = await open()
+    await using service = openTestInstances(store, { parts: { datasetPaths: [`${root}/allowed`] } })
+    const datasets = [{ uri: `file://${root}/allowed/set`, mountPath: '/mnt/set' }]
+    const id = await stopped(service, { datasets })
+    rmdirSync(`${root}/allowed/set`)
+    symlinkSync('/', `${root}/allowed/set`)
+    await service.instances.startOne(id, ALICE)
+    const failed = await service.until(id, isStatus('Failed'))
+    assert.match(failed?.reasonMessage ?? '', /Datasets\.Uri/)
+    assert.equal(service.runtime.containers.get(id)?.state.status, 'exited')
   })
 })

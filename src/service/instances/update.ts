@@ -1,3 +1,5 @@
+import { AppError } from '#base/errors.ts'
+import { parseReference } from '#oci/reference.ts'
 import type { InstanceDocument, InstancePatch, InstanceRecord } from '#store/instance-record.ts'
 import { checkEnvironment, checkName, checkOnStart, checkOwner, checkPriority } from './checks.ts'
 import { changeInstance, wrongState, type Change } from './change.ts'
@@ -5,7 +7,7 @@ import { resolveDatasets } from './datasets.ts'
 import type { InstanceDraft, Removal } from './draft.ts'
 import { findVisible } from './find.ts'
 import { parseImageAuth } from './image-auth.ts'
-import { chooseImage, type ChosenImage } from './image-choice.ts'
+import { chooseImage, pulledReference, type ChosenImage } from './image-choice.ts'
 import { invalid } from './invalid.ts'
 import type { InstanceParts, Viewer } from './parts.ts'
 import { startChange, type Wakeable } from './power.ts'
@@ -39,12 +41,30 @@ export async function updateInstance(
 ): Promise<void> {
   const { draft } = update
   const { userId } = await findVisible(parts.store, instanceId, viewer)
+  if (userId !== viewer.userId && !viewer.seesAll) refuseContent(update)
   checkOwner(draft.userId, { userId, seesAll: viewer.seesAll })
   checkDraft(draft)
   const resolved = await resolve(parts, draft, viewer)
   const changed = await changeInstance(parts, instanceId, (record) => changeOf(parts, record, { update, resolved }))
   if (changed.wanted !== '') parts.worker.wake(instanceId)
 }
+
+/**
+ * Who sees an instance because it is public may start, stop and name it, if a policy says so; what runs in it, and what it
+ * holds, is its owner's alone. Throws `not_permitted`.
+ */
+function refuseContent({ draft, removal }: InstanceUpdate): void {
+  const { onStart, environment, imageId, imageUrl, imageAuth, datasets, accessibility } = draft
+  const given = { onStart, environment, imageId, imageUrl, imageAuth, datasets, accessibility }
+  const isTouched = Object.values(given).some((value) => value !== undefined)
+  if (!isTouched && !removal.environment && !removal.onStart && !removal.datasets) return
+  throw new AppError(
+    'not_permitted',
+    'The image, environment, start command, datasets and accessibility of an instance are changed by its owner only, or by who may list all instances.',
+  )
+}
+
+const registryOf = (imageUrl: string) => parseReference(pulledReference(imageUrl)).registry.toLowerCase()
 
 function checkDraft(draft: InstanceDraft): void {
   if (draft.name !== undefined) checkName(draft.name)
@@ -87,7 +107,7 @@ function changeOf(parts: InstanceParts, record: InstanceRecord, wish: Wish): Cha
     ...(draft.priority !== undefined && { priority: draft.priority }),
     ...(draft.oversoldType !== undefined && { oversoldType: draft.oversoldType }),
     ...(draft.userId !== undefined && { userId: draft.userId }),
-    ...authPatch(parts, draft),
+    ...authPatch(parts, record, wish),
     spec: spec.document,
   }
   const isRemade = spec.isRemade || needsNewContainer(record, ofContainer)
@@ -139,9 +159,11 @@ function sizePatch({ update: { draft }, resolved: { size } }: Wish): InstancePat
   return { cpuMilli, memoryBytes, gpuCount, gpuType, acceleratorType, gpuMemoryBytes: 0, paymentType, ecsSpec }
 }
 
-/** An empty text takes the login away. */
-function authPatch({ store }: InstanceParts, { imageAuth }: InstanceDraft): InstancePatch {
-  if (imageAuth === undefined) return {}
+/** An empty text takes the login away, and so does an image of another registry: the login is not for that one. */
+function authPatch({ store }: InstanceParts, { imageUrl }: InstanceRecord, { update, resolved }: Wish): InstancePatch {
+  const { imageAuth } = update.draft
+  const isElsewhere = resolved.image !== undefined && registryOf(resolved.image.imageUrl) !== registryOf(imageUrl)
+  if (imageAuth === undefined) return isElsewhere ? { imageAuthEncrypted: null } : {}
   return { imageAuthEncrypted: imageAuth === '' ? null : sealImageAuth(store.secrets, imageAuth) }
 }
 
