@@ -1,6 +1,5 @@
-import { OPERATIONS } from '#contract/operations.ts'
 import { toAppError } from '#base/errors.ts'
-import type { Action, BodyOf, QueryOf } from '#contract/operations.ts'
+import { OPERATIONS, type Action, type BodyOf, type QueryOf } from '#contract/operations.ts'
 import type { AnyRoute, Call } from '#http/route.ts'
 import { route } from '#http/route.ts'
 import { wireTime } from '#http/wire-time.ts'

@@ -46,8 +46,8 @@ export function instanceSaving(parts: SavingParts) {
 
     /** Write the outcome into the lifecycle, and go on to run, or to stop. Fine when the instance is gone. */
     async endSaving(instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void> {
-      await store.transaction((tables) => this.endSavingIn(tables, instanceId, snapshotId, outcome))
-      this.wake(instanceId)
+      await store.transaction((tables) => endSaving(tables, parts.clock.wallMs(), { instanceId, snapshotId, outcome }))
+      parts.worker.wake(instanceId)
     },
 
     /** The same as a part of a transaction of the caller's, who calls `wake` after it. */
