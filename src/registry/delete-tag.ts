@@ -61,9 +61,14 @@ async function deleteByDecoy(
     return true
   } catch (error) {
     // The decoy may be there although its put has failed, and the signal may be what has fired: the tag has to come back.
-    const late = AbortSignal.timeout(PUT_BACK_MS)
-    const isDecoy = (await repository.resolve(tag, { signal: late }))?.digest === decoy.digest
-    if (isDecoy) await repository.putManifest(kept.bytes, kept.descriptor.mediaType, { tag, signal: late })
+    try {
+      const late = AbortSignal.timeout(PUT_BACK_MS)
+      const isDecoy = (await repository.resolve(tag, { signal: late }))?.digest === decoy.digest
+      if (isDecoy) await repository.putManifest(kept.bytes, kept.descriptor.mediaType, { tag, signal: late })
+    } catch {
+      const message = `${repository.name}:${tag} may stand for an image of nothing now, and could not be put back: delete it again.`
+      throw new AppError('registry_unavailable', message, { cause: error, details: { tag, digest: target.digest } })
+    }
     throw error
   }
 }
