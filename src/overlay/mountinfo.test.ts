@@ -89,6 +89,8 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['btrfs', '1 0 0:30 /btrfs/subvolumes/x / rw,relatime - btrfs /dev/sda2 rw,ssd,subvol=/x', /type btrfs/],
   ['zfs', '1 0 0:44 / / rw,relatime - zfs tank/docker/0a1b rw,xattr,noacl', /type zfs/],
   ['devmapper', '1 0 253:3 /rootfs / rw,relatime - xfs /dev/mapper/docker-8:1-x rw,nouuid', /type xfs/],
+  ['erofs', '1 0 7:0 / / ro,relatime - erofs /dev/loop0 ro,user_xattr,acl', /type erofs/],
+  ['overlaybd without an overlay', '1 0 8:16 / / rw,relatime - ext4 /dev/sdb rw,discard', /type ext4/],
   ['vfs on ext4', '1 0 8:1 /var/lib/docker/vfs/dir/x / rw - ext4 /dev/sda1 rw', /type ext4/],
   ['fuse-overlayfs', '1 0 0:55 / / rw - fuse.fuse-overlayfs fuse-overlayfs rw,user_id=0', /type fuse-overlayfs/],
   ['gVisor', '1 0 0:20 / / rw - 9p none rw,trans=fd,rfdno=4,wfdno=4', /9p \(gVisor/],

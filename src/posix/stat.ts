@@ -117,6 +117,11 @@ export function statxMode(statx: Uint32Array): number {
   return at(statx, FROM.mode) & 0xffff
 }
 
+/** The size of a file, straight from struct statx. */
+export function statxSizeBytes(statx: Uint32Array): number {
+  return stat64(statx, FROM.size)
+}
+
 /** Bytes on disk (512-byte blocks, straight from struct statx): fewer than the size where the file has holes. */
 export function statxAllocatedBytes(statx: Uint32Array): number {
   return stat64(statx, FROM.blocks) * 512

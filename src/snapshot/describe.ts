@@ -4,7 +4,7 @@ import type { ImageStack } from './chain/stack.ts'
 import type { UploadedLayer } from './layer-uploads.ts'
 import type { OpenCapture } from './open-capture.ts'
 import type { PassesResult } from './passes-parts.ts'
-import type { ReportEvent } from './protocol.ts'
+import type { ReportEvent, SparseFile } from './protocol.ts'
 import type { Captured, CapturedLayer, ResultPath } from './result.ts'
 import type { Source } from './source.ts'
 
@@ -90,7 +90,15 @@ function warningsOf(source: Source, report: ReportEvent): readonly string[] {
     warnings.push(`${report.unnamed} more paths are torn or left out than are named here: exclude what makes them.`)
   }
   if (!source.init) warnings.push('The container is stopped: it was saved as it lies on disk.')
-  return warnings
+  return [...warnings, ...sparseWarnings(report.sparse)]
+}
+
+/** Layers hold no holes (image-spec, layer.md): what is said of files that are mostly such. */
+export function sparseWarnings(sparse: readonly SparseFile[]): readonly string[] {
+  return sparse.map(({ path, bytes, storedBytes }) => {
+    const sizes = `${(bytes / 2 ** 30).toFixed(1)} GiB, of which ${(storedBytes / 2 ** 20).toFixed(1)} MiB are on the disk`
+    return `/${Buffer.from(path, 'latin1').toString()} has ${sizes}: an image has the rest as zeros, which take room on every host that pulls it. Exclude it, or make it smaller.`
+  })
 }
 
 function round(ms: number): number {

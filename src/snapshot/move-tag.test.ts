@@ -97,10 +97,12 @@ test('blobs of which no byte arrives are named, and layers are counted', async (
   const blobs = ['a', 'b', 'c'].map((text) => ({ mediaType: MEDIA_TYPES.ociLayer, digest: digestOf(text), size: 1 }))
   const target = {
     name: 'r.example/a',
-    checkBlob: async (blob: Descriptor) => blob !== blobs[1],
+    checkBlob: async ({ digest }: Descriptor) => digest !== blobs[1]?.digest,
   } as unknown as Repository
   const { signal } = new AbortController()
   assert.deepEqual(await missingBlobs(target, blobs, signal), [blobs[1]])
+  const undistributed = { ...blobs[1]!, mediaType: MEDIA_TYPES.dockerForeignLayer, urls: ['https://r.example/layer'] }
+  assert.deepEqual(await missingBlobs(target, [undistributed], signal), [], 'it is in no registry')
   await assert.rejects(requireNoneMissing(target, blobs, signal), {
     code: 'blob_missing',
     message: /r\.example\/a loses/,

@@ -3,6 +3,7 @@ import { abortLater, throwIfAborted } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
 import type { Composed } from '#oci/append-layers.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
+import { isForeignLayer } from '#oci/manifest.ts'
 import type { BlobSource, Repository } from '#registry/repository.ts'
 
 /** A registry that has not taken a manifest by then is not waited for by somebody who has cancelled. */
@@ -31,14 +32,18 @@ export function blobOf({ descriptor, bytes }: Composed): BlobSource {
   }
 }
 
-/** Those of which no byte arrives: a registry may say yes to what its garbage collection has taken (attacks.md A10). */
+/**
+ * Those of which no byte arrives: a registry may say yes to what its garbage collection has taken (attacks.md A10). Layers
+ * that must not be distributed are in no registry, and are not asked for.
+ */
 export async function missingBlobs(
   target: Repository,
   blobs: readonly Descriptor[],
   signal: AbortSignal,
 ): Promise<readonly Descriptor[]> {
-  const there = await Promise.all(blobs.map((blob) => target.checkBlob(blob, { signal })))
-  return blobs.filter((_, i) => there[i] === false)
+  const ours = blobs.filter((blob) => !isForeignLayer(blob))
+  const there = await Promise.all(ours.map((blob) => target.checkBlob(blob, { signal })))
+  return ours.filter((_, i) => there[i] === false)
 }
 
 /** Throws `blob_missing` where one of them is lost although it was sent again. */

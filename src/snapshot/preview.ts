@@ -2,7 +2,8 @@ import { systemClock } from '#base/clock.ts'
 import { parseExclusion } from '#overlay/exclusions.ts'
 import { bodyOf, chooseMode, loadedFrom, type Mode } from './chain/choose-mode.ts'
 import { nextLayers, tooManyLayers } from './chain/choose-squash.ts'
-import { resultPath, unsavedMounts } from './describe.ts'
+import type { PreviewEvent } from './protocol.ts'
+import { resultPath, sparseWarnings, unsavedMounts } from './describe.ts'
 import { readerInit } from './reader-init.ts'
 import { startReader, type ReaderProcess } from './reader-process.ts'
 import type { Preview } from './result.ts'
@@ -21,10 +22,8 @@ export async function preview(source: Source, options: PreviewOptions): Promise<
   const startMs = systemClock.monotonicMs()
   const exclusions = options.exclusions.map(parseExclusion)
   const mode = await chooseMode(source, { exclusions, home: options.home, isFrozen: true })
-  const [found, changed] = await Promise.all([
-    lookThrough(source, { ...options, exclusions }, (reader) => reader.run({ command: 'preview' }, 'preview')),
-    lookForChanges(source, { ...options, exclusions }, mode),
-  ])
+  const found = await look(source, { ...options, exclusions, mode })
+  const changed = found.changed && { entries: found.changed.files, rawBytes: found.changed.bytes }
   const named = <T extends { path: string }>(items: readonly T[]) =>
     items.map((item) => ({ ...item, path: resultPath(item.path) }))
   const unused = found.excluded.filter(({ entries }) => entries === 0)
@@ -49,6 +48,7 @@ export async function preview(source: Source, options: PreviewOptions): Promise<
           `The exclusion /${Buffer.from(path, 'latin1').toString()} matches nothing that the container changed.`,
       ),
       ...(found.unnamed > 0 ? [`${found.unnamed} more paths look secret or are left out than are named here.`] : []),
+      ...sparseWarnings(found.sparse),
     ],
     totalMs: Math.round(systemClock.monotonicMs() - startMs),
   }
@@ -66,17 +66,25 @@ function squashNext({ base }: Source, mode: Mode, found: { readonly entries: num
 interface LookOptions extends PreviewOptions {
   /** Byte paths. */
   readonly exclusions: readonly string[]
-  /** What the reader begins with. */
+  /** What the reader begins with; without one, with nothing. */
   readonly mode?: Mode
 }
 
-/** What a delta would take; undefined when the snapshot is to be full. Beside the other look, for what all is there. */
-async function lookForChanges(source: Source, options: LookOptions, mode: Mode): Promise<Preview['changed']> {
-  if (mode.mode === 'full') return undefined
+/** What all is there, and what of it a delta would take. */
+async function look(
+  source: Source,
+  { mode, ...options }: LookOptions & { readonly mode: Mode },
+): Promise<PreviewEvent> {
+  const lookAll = (reader: ReaderProcess) => reader.run({ command: 'preview' }, 'preview')
+  if (mode.mode === 'full') return lookThrough(source, options, lookAll)
   await using _index = mode.index
-  const look = (reader: ReaderProcess) => reader.run({ command: 'look' }, 'looked')
-  const { files, bytes } = await lookThrough(source, { ...options, mode }, look)
-  return { entries: files, rawBytes: bytes }
+  if (options.exclusions.length === 0) return await lookThrough(source, { ...options, mode }, lookAll)
+  // The index has nothing of what is excluded, and its size is to be told.
+  const [found, { files, bytes }] = await Promise.all([
+    lookThrough(source, options, lookAll),
+    lookThrough(source, { ...options, mode }, (reader) => reader.run({ command: 'look' }, 'looked')),
+  ])
+  return { ...found, changed: { files, bytes } }
 }
 
 /** One question to a reader of its own. */

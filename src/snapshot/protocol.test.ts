@@ -8,7 +8,15 @@ const DIFF_ID = `sha256:${'0'.repeat(64)}`
 const FRAME = { event: 'frame', layer: 0, offset: 0, size: 1, rawBytes: 1, files: 1 }
 const LAYER = { event: 'layer', layer: 0, diffID: DIFF_ID, rawBytes: 1 }
 const KEPT = { event: 'kept', files: 1, bytes: 1, isWithinBudget: true, isOneState: false }
-const REPORT = { event: 'report', torn: ['a'], skipped: [], unnamed: 0, unmappedIds: 0, unusedExclusions: [] }
+const REPORT = {
+  event: 'report',
+  torn: ['a'],
+  skipped: [],
+  unnamed: 0,
+  unmappedIds: 0,
+  unusedExclusions: [],
+  sparse: [],
+}
 const FAILED = { event: 'failed', code: 'limit_exceeded', message: 'Too much.', details: { path: '/a', paths: ['b'] } }
 const GOOD: readonly object[] = [{ event: 'ready' }, FRAME, LAYER, KEPT, REPORT, FAILED]
 

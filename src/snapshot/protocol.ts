@@ -97,7 +97,7 @@ export type ReaderCommand =
   | { readonly command: 'pack'; readonly readMicros: number; readonly roomBytes?: RoomBytes }
   /** Write the rows down for the next capture. */
   | { readonly command: 'save' }
-  /** Walk, and say what a capture would take. */
+  /** Walk, and say what all is there; with an index, which has nothing of what is excluded, there may be no exclusions. */
   | { readonly command: 'preview' }
   /** The paths for the result. */
   | { readonly command: 'report' }
@@ -156,6 +156,15 @@ export interface CountedEvent {
   readonly count: number
 }
 
+/** A file with large holes, which a layer has as zeros. */
+export interface SparseFile {
+  /** Byte path, relative. */
+  readonly path: string
+  readonly bytes: number
+  /** What it takes on the disk. */
+  readonly storedBytes: number
+}
+
 export interface ReportEvent {
   readonly event: 'report'
   /** Byte paths, relative. */
@@ -165,6 +174,7 @@ export interface ReportEvent {
   readonly unnamed: number
   readonly unmappedIds: number
   readonly unusedExclusions: readonly string[]
+  readonly sparse: readonly SparseFile[]
 }
 
 export interface SavedEvent extends IndexCounts {
@@ -177,6 +187,8 @@ export interface SavedEvent extends IndexCounts {
 
 export interface PreviewEvent {
   readonly event: 'preview'
+  /** What of it the next layer would take; missing where the reader has no index. */
+  readonly changed?: { readonly files: number; readonly bytes: number }
   readonly entries: number
   readonly rawBytes: number
   readonly directories: readonly { readonly path: string; readonly bytes: number; readonly entries: number }[]
@@ -186,6 +198,7 @@ export interface PreviewEvent {
   readonly skipped: readonly { readonly path: string; readonly reason: string }[]
   /** How many more secrets and skipped paths there are than are named. */
   readonly unnamed: number
+  readonly sparse: readonly SparseFile[]
 }
 
 export type ReaderEvent =
@@ -209,6 +222,10 @@ export const MAX_LINE_BYTES = 16 << 20
 type Check = (value: unknown) => boolean
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0
 const isText: Check = (value) => typeof value === 'string' && value.length <= 1 << 20
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value)
 const isFlag: Check = (value) => typeof value === 'boolean'
 const listOf =
   (item: Check): Check =>
@@ -227,6 +244,7 @@ const isDetails: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isDetail)
 
 const reasons = listOf(shape({ path: isText, reason: isText }))
+const sparse = listOf(shape({ path: isText, bytes: isCount, storedBytes: isCount }))
 const totals = listOf(shape({ path: isText, bytes: isCount, entries: isCount }))
 
 const EVENTS: Readonly<Record<ReaderEvent['event'], Check>> = {
@@ -249,9 +267,11 @@ const EVENTS: Readonly<Record<ReaderEvent['event'], Check>> = {
     unnamed: isCount,
     unmappedIds: isCount,
     unusedExclusions: listOf(isText),
+    sparse,
   }),
   saved: shape({ rows: isCount, nameBytes: isCount, contentBytes: isCount, writtenBytes: isCount }),
   preview: shape({
+    changed: optional(shape({ files: isCount, bytes: isCount })),
     entries: isCount,
     rawBytes: isCount,
     directories: totals,
@@ -260,6 +280,7 @@ const EVENTS: Readonly<Record<ReaderEvent['event'], Check>> = {
     secrets: listOf(isText),
     skipped: reasons,
     unnamed: isCount,
+    sparse,
   }),
   failed: shape({
     code: (v) => typeof v === 'string' && Object.hasOwn(ERRORS, v),

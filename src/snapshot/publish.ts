@@ -1,7 +1,6 @@
 import { AppError } from '#base/errors.ts'
 import { appendLayers } from '#oci/append-layers.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
-import { isForeignLayer } from '#oci/manifest.ts'
 import type { ImageStack } from './chain/stack.ts'
 import { blobOf, missingBlobs, moveTag, requireFewLayers, requireNoneMissing } from './move-tag.ts'
 import type { OpenCapture } from './open-capture.ts'
@@ -95,14 +94,13 @@ async function requireFreeTag(
 async function requireBlobs(run: OpenCapture, { base, earlier, made }: ImageStack): Promise<void> {
   const { target } = run.options
   const { signal } = run
-  const ofBase = base.layers.filter((layer) => !isForeignLayer(layer))
   const ofChain = earlier.map(({ descriptor }) => descriptor)
   const ours = made.map(({ descriptor }) => descriptor)
-  const lost = await missingBlobs(target, [...ofBase, ...ofChain, ...ours], signal)
+  const lost = await missingBlobs(target, [...base.layers, ...ofChain, ...ours], signal)
   if (lost.length === 0) return
   await Promise.all(
     made.filter(({ descriptor }) => lost.includes(descriptor)).map(({ source }) => target.pushBlob(source, { signal })),
   )
-  if (ofBase.some((layer) => lost.includes(layer))) await prepareBase(run)
+  if (base.layers.some((layer) => lost.includes(layer))) await prepareBase(run)
   await requireNoneMissing(target, lost, signal)
 }

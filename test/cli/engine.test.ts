@@ -89,6 +89,21 @@ test('a snapshot to a layout on disk is one JSON object, and nothing on stderr w
   assert.deepEqual(captured.unsavedMounts, ['/data'])
 })
 
+test('a file that is mostly holes is warned of before it is saved, and when it was', async () => {
+  await box.exec(['truncate', '-s', '1100M', '/work/disk.img'])
+  const warning = /^\/work\/disk\.img has 1\.1 GiB, of which 0\.0 MiB are on the disk: .*Exclude it/
+  const warningsOf = async (...args: string[]) => {
+    const { out, err, code } = await run([...args, '--json'])
+    assert.equal(code, 0, err)
+    return (JSON.parse(out) as Captured | Preview).warnings.filter((each) => warning.test(each)).length
+  }
+  const target = `oci:${join(root, 'holes')}:v1`
+  assert.equal(await warningsOf('preview', 'command-box'), 1)
+  assert.equal(await warningsOf('preview', 'command-box', '--exclude', '/work/disk.img'), 0)
+  assert.equal(await warningsOf('snapshot', 'command-box', target, '--compression', 'gzip', '--quiet'), 1)
+  await box.exec(['rm', '/work/disk.img'])
+})
+
 test('login, snapshot, and the tag that exists', async () => {
   const target = `${registry.host}/team/box:v1`
   const login = (password: string) =>
@@ -125,6 +140,25 @@ for (const [reason, args, exitCode, errorCode] of FAILURES) {
     assert.equal(await engine.docker(['inspect', '--format', '{{.State.Status}}', 'command-box']), 'running')
   })
 }
+
+test('after a snapshot the preview says what is new, and of all the same as without an index', async () => {
+  const saved = await run(['snapshot', 'command-box', `oci:${join(root, 'previewed')}:v1`, '--full', '--quiet'])
+  assert.equal(saved.code, 0, saved.err)
+  await box.exec(['sh', '-c', 'mkdir /work/later; echo fresh > /work/later/fresh; rm /work/note; mkfifo /work/pipe'])
+  const previewOf = async (home: string, ...more: readonly string[]) => {
+    const env = { TINTYPE_HOME: join(root, home) }
+    const { out, err, code } = await run(['preview', 'command-box', ...more, '--json'], { env })
+    assert.equal(code, 0, err)
+    const { mode, changed, totalMs: _, modeReason: _reason, ...all } = JSON.parse(out) as Preview
+    return { mode, changed, all }
+  }
+  const delta = await previewOf('home')
+  const full = await previewOf('empty-home')
+  assert.deepEqual([delta.mode, delta.changed?.rawBytes, full.mode, full.changed], ['delta', 6, 'full', undefined])
+  assert.deepEqual(delta.all, full.all)
+  const excluding = await previewOf('home', '--exclude', '/work/cache')
+  assert.equal(excluding.mode, 'full', 'an index is of one set of exclusions')
+})
 
 test('a container that somebody else has paused is refused, and stays paused', async () => {
   await box.pause()

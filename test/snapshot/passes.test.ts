@@ -159,6 +159,45 @@ test('layers that are closed early have their own ancestors, and together are th
 const MANY =
   'for i in $(seq 40); do head -c 30000 /dev/urandom > dir/$i; done; ln dir/1 dir/zz; rm dir/file; mkdir last; touch last/x'
 
+test('after eight layers of one size the size doubles, so that any total makes few', async () => {
+  using overlay = new OverlayMount(() => {})
+  run('for i in $(seq 100); do head -c 50000 /dev/urandom > $i; done', overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper, { layerBytes: 100_000 })
+  await reader.pass()
+  const sizes = reader.layers.map(({ length }) => length)
+  for (const [i, size] of sizes.slice(0, -1).entries()) {
+    const wanted = 100_000 * 2 ** Math.floor(i / 8)
+    assert.ok(size >= wanted && size < wanted + 60_000, `layer ${i} has ${size} bytes of ${wanted}`)
+  }
+  assert.ok(sizes.length > 16 && sizes.length <= 24, `${sizes.length} layers`)
+})
+
+test('a file that shrinks, grows, goes or is replaced between walk and read is named, and the next pass has it right', async () => {
+  using overlay = new OverlayMount((lower) => run(BASE, lower))
+  run(
+    `for name in shrinks grows goes pipe turns; do head -c 100000 /dev/urandom > $name; done; ln goes also-goes
+     for name in cut stretched; do head -c 20000000 /dev/urandom > $name; done`,
+    overlay.merged,
+  )
+  const before = await describeTree(overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper)
+  const change = `truncate -s 10 shrinks; echo more >> grows; rm goes also-goes; rm pipe; mkfifo pipe; ln -sf top turns
+    truncate -s 15000000 cut; truncate -s 21000000 stretched`
+  const pauses = await reader.passInRooms([-1], () => run(change, overlay.merged))
+  assert.deepEqual(pauses, [0], 'it was changed after the walk, and before a byte was read')
+  const { torn } = await reader.report()
+  assert.deepEqual([...torn].sort(), ['also-goes', 'cut', 'grows', 'pipe', 'shrinks', 'stretched', 'turns'])
+  assertReadable(reader.layers)
+  const first = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  for (const name of ['shrinks', 'grows', 'cut', 'stretched'])
+    assert.equal(first.get(name)?.size, before.get(name)?.size)
+
+  await reader.pass()
+  assertReadable(reader.layers)
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
+})
+
 test('no layer is larger than it may be, unless one file alone is', async () => {
   using overlay = new OverlayMount((lower) => run(BASE, lower))
   run(MANY, overlay.merged)

@@ -37,6 +37,7 @@ export function assertReadable(layers: readonly (Uint8Array | string)[]): void {
     const members = listLayer(layer)
     const directories = new Set([''])
     const files = new Set<string>()
+    const withEntries = new Set<string>()
     for (const { type, name, target } of members) {
       const path = name.replace(/\/$/, '')
       const parent = name.slice(0, path.lastIndexOf('/') + 1)
@@ -44,6 +45,10 @@ export function assertReadable(layers: readonly (Uint8Array | string)[]): void {
       assert.ok(!files.has(path) && !directories.has(`${path}/`), `${name} twice`)
       if (target !== undefined)
         assert.ok(files.has(target), `${name} is a link to ${target}, which is not in the layer`)
+      const isWhiteout = path.startsWith('.wh.', parent.length)
+      assert.ok(!isWhiteout || !withEntries.has(parent), `the whiteout ${name} comes after an entry of its directory`)
+      // Links stand behind their first member, wherever they are, with the headers of their directories (attacks.md B1).
+      if (!isWhiteout && type !== 'd' && type !== 'h') withEntries.add(parent)
       if (type === 'd') directories.add(name)
       else files.add(path)
     }

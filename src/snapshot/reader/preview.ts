@@ -4,6 +4,7 @@ import { WHITEOUT_PREFIX } from '#overlay/xattrs.ts'
 import type { PreviewEvent } from '#snapshot/protocol.ts'
 import { NamedPaths } from './named-paths.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
+import { sparseFiles } from './sparse.ts'
 import { MOST_FILE_BYTES } from './walk.ts'
 
 const LARGEST = 20
@@ -78,6 +79,7 @@ class Summary {
       secrets: this.#secrets.paths.filter((path) => !isExcluded({ path })),
       skipped: skipped.entries,
       unnamed: skipped.unnamed + this.#secrets.unnamed,
+      sparse: sparseFiles(this.#rows, [...this.#excluded.keys()]),
     }
   }
 

@@ -54,7 +54,7 @@ export class EntryOpener {
     this.#namesAddress = addressOf(rows.names)
   }
 
-  /** What the last `openFile` or `directory` saw: struct statx. */
+  /** What the last of the other methods saw: struct statx. */
   get statx(): Uint32Array {
     return this.#statx
   }
@@ -87,11 +87,15 @@ export class EntryOpener {
     return length < 0 ? undefined : Uint8Array.prototype.slice.call(target, 0, length)
   }
 
+  /** Whether there is an entry of that name; `statx` tells of it. */
+  look(row: number): boolean {
+    const directory = this.directory(this.#rows.parent(row))
+    return directory >= 0 && statxAt(directory, this.#nameAddress(row), this.#statx) >= 0
+  }
+
   /** Whether the entry of that name has the very attributes that the walk saw. */
   isAsSeen(row: number): boolean {
-    const directory = this.directory(this.#rows.parent(row))
-    if (directory < 0 || statxAt(directory, this.#nameAddress(row), this.#statx) < 0) return false
-    return equalsStat(this.#statx, this.#rows.words, this.#rows.stat(row))
+    return this.look(row) && equalsStat(this.#statx, this.#rows.words, this.#rows.stat(row))
   }
 
   close(): void {

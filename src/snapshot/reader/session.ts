@@ -15,6 +15,7 @@ import { allSettled, type WorkerThread } from './pool.ts'
 import { summarize, skippedEntries, unusedExclusions } from './preview.ts'
 import { DiskReads } from './read-ahead.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
+import { sparseFiles } from './sparse.ts'
 import { sawOneState, settle, type HardlinkGroups } from './settle.ts'
 import { fileSync } from './sync-file.ts'
 import { changedTotals, contentTotal, tailLanes } from './tail.ts'
@@ -39,10 +40,7 @@ interface WalkMode {
   readonly named?: NamedInodes | undefined
 }
 
-type PassCommand = Extract<ReaderCommand, { command: 'pass' }>
-type LookCommand = Extract<ReaderCommand, { command: 'look' }>
-type PackCommand = Extract<ReaderCommand, { command: 'pack' }>
-type KeepCommand = Extract<ReaderCommand, { command: 'keep' }>
+type Command<Name> = Extract<ReaderCommand, { command: Name }>
 
 /** The first walk that compares takes about twice as long as the fifth; in a large container it gets fast on the way. */
 const REHEARSED_WALKS = 5
@@ -106,7 +104,7 @@ export class ReaderSession {
     }
   }
 
-  async #pass(command: PassCommand): Promise<void> {
+  async #pass(command: Command<'pass'>): Promise<void> {
     const { rows, emit } = this.#parts
     const { frozenMicros, trustsNothing } = command
     const isOneState = await this.#walk(command.readMicros, { frozenMicros, trustsNothing })
@@ -212,7 +210,7 @@ export class ReaderSession {
     if (this.#passes === 1) for (const row of absent) rows.unmark(row, FLAG.emitted)
   }
 
-  async #look({ trustsNothing = false, named }: LookCommand): Promise<void> {
+  async #look({ trustsNothing = false, named }: Command<'look'>): Promise<void> {
     await this.#walk(0, { trustsNothing, named })
     this.#parts.emit({ event: 'looked', ...changedTotals(this.#parts.rows, this.#groups) })
   }
@@ -229,7 +227,7 @@ export class ReaderSession {
   }
 
   /** Walk the frozen container and copy what changed, unless that is more than the budget. */
-  async #keep({ readMicros, frozenMicros, budgetBytes, trustsNothing, named }: KeepCommand): Promise<void> {
+  async #keep({ readMicros, frozenMicros, budgetBytes, trustsNothing, named }: Command<'keep'>): Promise<void> {
     const { rows, emit } = this.#parts
     const isOneState = await this.#walk(readMicros, { frozenMicros, trustsNothing, named })
     const { files, bytes } = changedTotals(rows, this.#groups)
@@ -249,7 +247,7 @@ export class ReaderSession {
     return replies.every(({ entries }) => entries !== undefined)
   }
 
-  async #pack({ readMicros, roomBytes }: PackCommand): Promise<void> {
+  async #pack({ readMicros, roomBytes }: Command<'pack'>): Promise<void> {
     const { files, bytes } = changedTotals(this.#parts.rows, this.#groups)
     this.#writtenBytes += bytes
     const passed = { event: 'passed', files, bytes, isOneState: true } as const
@@ -267,7 +265,8 @@ export class ReaderSession {
 
   async #preview(): Promise<void> {
     await this.#walk(0, { isPreview: true })
-    this.#parts.emit(summarize(this.#parts.rows, this.#parts.init.exclusions))
+    const { rows, init, emit } = this.#parts
+    emit({ ...summarize(rows, init.exclusions), ...(init.index && { changed: changedTotals(rows, this.#groups) }) })
   }
 
   #report(): void {
@@ -281,6 +280,7 @@ export class ReaderSession {
       unnamed: this.#torn.unnamed + skipped.unnamed + this.#leftOut.unnamed,
       unmappedIds: this.#unmappedIds,
       unusedExclusions: unusedExclusions(init.exclusions, this.#metExclusions),
+      sparse: sparseFiles(rows),
     })
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FILE_TYPE, STAT } from '#posix/stat.ts'
 import { allocateRows, FLAG, ROOT, Rows } from './rows.ts'
-import { settle } from './settle.ts'
+import { sawOneState, settle } from './settle.ts'
 
 /** A row that is not yet among its parent's children. */
 function add(rows: Rows, parent: number, name: string, kind: 'directory' | 'regular'): number {
@@ -34,6 +34,20 @@ function listed(rows: Rows, directory = ROOT): readonly string[] {
     return [rows.path(row), ...(rows.isDirectory(row) ? listed(rows, row) : [])]
   })
 }
+
+// attacks.md B3: a directory that the walk does not find must be one that its parent does not list either.
+const STATES: readonly (readonly [what: string, isOneState: boolean, gone: 'a' | 'x' | undefined, moved: number])[] = [
+  ['a directory was missing, and so it was in its parent', true, 'a', 0],
+  ['a directory was missing, which its parent still lists', false, undefined, 0],
+  ['a directory was missing, and something else in it', false, 'x', 0],
+  ['an entry changed', false, 'a', 1],
+]
+for (const [what, isOneState, gone, moved] of STATES)
+  test(`${isOneState ? 'one state' : 'not one state'}: ${what}`, () => {
+    const { rows, a, x } = world()
+    if (gone) rows.mark(gone === 'a' ? a : x, FLAG.gone)
+    assert.equal(sawOneState(rows, [{ blocks: [], missing: [a], moved, excluded: [] }]), isOneState)
+  })
 
 const ORDERS: readonly (readonly [order: string, isParentFirst: boolean])[] = [
   ['its parent is merged first', true],

@@ -211,7 +211,7 @@ export class Walker {
         continue
       }
       this.#keepStat(row)
-      if (stubs?.has(name) && isEmpty(rows, row, descriptor, nameAddress)) continue
+      if (stubs?.has(name) && this.#isStub(row, descriptor, nameAddress)) continue
       const isMarkedFile = marks.hasXattrWhiteouts && rows.isRegular(row) && rows.sizeBytes(row) === 0
       const whiteout =
         isMarkedFile && isXattrWhiteout(descriptor, nameAddress, this.#options.overlayPrefix) ? FLAG.whiteout : 0
@@ -219,6 +219,16 @@ export class Walker {
       if (rows.isDirectory(row) && !rows.has(row, FLAG.skipped)) this.#queue.push(row, true)
     }
     return [first, kept.length]
+  }
+
+  /** Whether the runtime made it to mount on: an empty entry, and not one that hides or changes something below. */
+  #isStub(row: number, directory: number, name: number): boolean {
+    const rows = this.#rows
+    if (!rows.isDirectory(row)) return rows.isRegular(row) && rows.sizeBytes(row) === 0
+    return opened(directory, name, (descriptor) => {
+      const { isOpaque, isCopiedUp } = overlayMarks(descriptor, '', this.#options.overlayPrefix)
+      return !isOpaque && !isCopiedUp && listDirectory(descriptor).length === 0
+    })
   }
 
   #kindFlags(row: number): number {
@@ -279,24 +289,17 @@ function rootGone(): AppError {
   )
 }
 
-function isEmpty(rows: Rows, row: number, directory: number, name: number): boolean {
-  if (rows.isRegular(row)) return rows.sizeBytes(row) === 0
-  if (!rows.isDirectory(row)) return false
-  const descriptor = openFileAt(directory, name)
-  if (descriptor < 0) return false
-  try {
-    return listDirectory(descriptor).length === 0
-  } finally {
-    closeDescriptor(descriptor)
-  }
-}
-
 /** Kernel 6.7's whiteout by attribute, looked for only in directories that say they have some. */
 function isXattrWhiteout(directory: number, name: number, prefix: OverlayPrefix): boolean {
+  return opened(directory, name, (descriptor) => overlayMarks(descriptor, '', prefix).isWhiteout)
+}
+
+/** The answer about an entry that is open for it; false when it cannot be opened. */
+function opened(directory: number, name: number, ask: (descriptor: number) => boolean): boolean {
   const descriptor = openFileAt(directory, name)
   if (descriptor < 0) return false
   try {
-    return overlayMarks(descriptor, '', prefix).isWhiteout
+    return ask(descriptor)
   } finally {
     closeDescriptor(descriptor)
   }

@@ -1,7 +1,6 @@
 import { AppError } from '#base/errors.ts'
 import type { Composed } from '#oci/append-layers.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
-import { isForeignLayer } from '#oci/manifest.ts'
 import type { Repository } from '#registry/repository.ts'
 import { sendLayers } from '#snapshot/base-layers.ts'
 import type { UploadedLayer } from '#snapshot/layer-uploads.ts'
@@ -75,8 +74,7 @@ export async function publishSquashed(image: ComposedImage, options: PublishOpti
 
 /** What the registry has lost is sent again, ours from the spool, and asked for once more. */
 async function requireBlobs(layers: readonly Descriptor[], { target, uploaded, source, signal }: PublishOptions) {
-  const ours = layers.filter((layer) => !isForeignLayer(layer))
-  const lost = await missingBlobs(target, ours, signal)
+  const lost = await missingBlobs(target, layers, signal)
   if (lost.length === 0) return
   const again = uploaded.filter(({ descriptor }) => lost.includes(descriptor))
   await Promise.all(again.map(({ source: blob }) => target.pushBlob(blob, { signal })))
