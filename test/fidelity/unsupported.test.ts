@@ -7,44 +7,14 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { AppError } from '#base/errors.ts'
 import { capture } from '#snapshot/capture.ts'
-import type { CaptureOptions } from '#snapshot/result.ts'
-import type { Source } from '#snapshot/source.ts'
 import { OverlayMount } from '../snapshot/overlay-mount.ts'
-import { fakeImage, storeImage } from '../support/fake-image.ts'
 import { fakeRepository } from '../support/fake-repository.ts'
-import type { FakeRepository } from '../support/fake-repository.ts'
+import { captureOptions, stoppedSource } from '../support/stopped-capture.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'unsupported-'))
 after(() => rmSync(home, { recursive: true }))
 
 const inside = (cwd: string, script: string) => execFileSync('sh', ['-ec', script], { cwd })
-
-function optionsFor(target: FakeRepository): CaptureOptions {
-  return {
-    target,
-    reference: 'r.io/target:v1',
-    tag: 'v1',
-    repositoryOf: () => Promise.resolve(target),
-    home,
-    labels: {},
-    exclusions: [],
-    overwrite: false,
-    compression: 'none',
-    zstdEverywhere: false,
-    full: false,
-    singlePass: false,
-    freeze: true,
-  }
-}
-
-/** A stopped container whose writable layer is `upperdir`. */
-async function sourceOf(upperdir: string, registry: FakeRepository): Promise<Source> {
-  const image = fakeImage(['base'])
-  await storeImage(image, registry)
-  const repoDigests = [{ repository: registry.name, digest: image.manifestDigest }]
-  const base = { ...image.base, repoDigests }
-  return { containerId: 'c', containerName: 'c', upperdir, mountPoints: [], uidMap: [], gidMap: [], base }
-}
 
 const ROWS: readonly (readonly [option: string, script: string, path: string])[] = [
   ['redirect_dir=on', 'mv data moved', '/moved'],
@@ -57,9 +27,9 @@ for (const [option, script, path] of ROWS)
     using overlay = new OverlayMount((lower) => inside(lower, 'mkdir data; echo of the base > data/file'), option)
     inside(overlay.merged, script)
     const target = fakeRepository('r.io/target')
-    const source = await sourceOf(overlay.upper, target)
+    const source = await stoppedSource(overlay.upper, target)
     const before = new Set(target.manifests.keys())
-    await assert.rejects(capture(source, optionsFor(target)), (error) => {
+    await assert.rejects(capture(source, captureOptions(target, home)), (error) => {
       assert.ok(error instanceof AppError)
       assert.deepEqual([error.code, error.details['path']], ['overlay_unsupported', path])
       assert.ok(error.message.includes(path) && error.message.includes(option.replace('=on', '')), error.message)
@@ -75,6 +45,6 @@ test('the options alone are no reason: what is whole in the writable layer is sa
   )
   inside(overlay.merged, 'echo more >> data/file; mkdir own; mv own moved; echo x > moved/x')
   const target = fakeRepository('r.io/target')
-  const captured = await capture(await sourceOf(overlay.upper, target), optionsFor(target))
+  const captured = await capture(await stoppedSource(overlay.upper, target), captureOptions(target, home))
   assert.ok(target.manifests.has(captured.digest))
 })
