@@ -133,15 +133,15 @@ export function parseSummaries(json: string): readonly SnapshotSummary[] {
     Time,
     Time,
   ])[]
-  return rows.map(([name, imageUrl, imageId, status, reasonCode, reasonMessage, createdMs, modifiedMs]) => ({
-    name,
-    imageUrl,
-    imageId,
-    status,
-    reasonCode,
-    reasonMessage,
-    createdMs: Number(createdMs),
-    modifiedMs: Number(modifiedMs),
+  return rows.map((row) => ({
+    name: row[0],
+    imageUrl: row[1],
+    imageId: row[2],
+    status: row[3],
+    reasonCode: row[4],
+    reasonMessage: row[5],
+    createdMs: Number(row[6]),
+    modifiedMs: Number(row[7]),
   }))
 }
 
