@@ -184,7 +184,12 @@ export class PlayedInstances implements SnapshotInstances {
   add(instanceId: string, change: Partial<InstanceFacts> = {}): void {
     const handle = { kind: 'docker', containerId: `container-of-${instanceId}`, instanceId } as const
     const facts = { instanceId, workspaceId: '1', userId: '7', status: 'Running', imageId: 'image-base', handle }
-    this.#facts.set(instanceId, { ...facts, mountPaths: ['/mnt/workspace', '/mnt/data'], ...change })
+    this.#facts.set(instanceId, {
+      ...facts,
+      accessibility: 'PRIVATE',
+      mountPaths: ['/mnt/workspace', '/mnt/data'],
+      ...change,
+    })
   }
 
   remove(instanceId: string): void {

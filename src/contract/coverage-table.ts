@@ -14,6 +14,7 @@ const NOT_FILES = 'a record without content: there is no service that carries fi
 const NO_TENANTS = 'there is one account'
 const NO_CODE_SERVER = 'there is no web IDE; use the terminal or JupyterLab'
 const NO_BILLING = 'nothing is paid for'
+const ONLY_NOW = 'what was promised before is not kept'
 
 /** What a temporary file never says of itself. */
 const NO_TRANSFER = {
@@ -107,6 +108,11 @@ export const OPERATION_COVERAGE: CoverageTable = {
     },
   },
   GetInstanceEvents: { request: { EventLevel: ignored('its values are documented nowhere') } },
+  CreateIdleInstanceCuller: {
+    remark: limited('for instances without a GPU: GPUs are not measured'),
+    request: { GpuPercentThreshold: ignored('GPUs are not measured') },
+  },
+  GetInstanceMetrics: { remark: limited('those of GPUs have no points: GPUs are not measured') },
   GetMetrics: {
     remark: limited('the metrics of GetInstanceMetrics in another form'),
     request: { Dimensions: ignored('the instance in the path is the only one') },
@@ -119,7 +125,7 @@ export const OPERATION_COVERAGE: CoverageTable = {
         ignored('there is one log, by time'),
       ]),
     ),
-    absent: { Offset: 'the whole log is in one answer' },
+    absent: { Offset: 'the newest 200 entries are in one answer' },
   },
   CreateDiagnosis: {
     remark: limited('the reason that the instance itself gives'),
@@ -142,7 +148,12 @@ export const OPERATION_COVERAGE: CoverageTable = {
       'EcsSpecs[].InstanceBandwidthRx': 'it is not limited',
     },
   },
-  GetToken: { request: { Audience: ignored('a token is for this server') } },
+  GetToken: {
+    request: {
+      Audience: ignored('a token is for this server'),
+      ExpireTime: limited('of a View token; an Access token opens the notebook as long as there is the instance'),
+    },
+  },
   GetUserConfig: {
     absent: Object.fromEntries(
       'EndTime InitBaseUnit InitBaseValue InitShowUnit InitShowValue PeriodBaseUnit PeriodBaseValue PeriodShowUnit PeriodShowValue StartTime Status'
@@ -151,7 +162,10 @@ export const OPERATION_COVERAGE: CoverageTable = {
     ),
   },
   GetUserCommand: { absent: { accessDeniedDetail: 'a refusal is an error' } },
-  GetResourceGroupStatistics: { remark: limited('empty: there are no resource groups') },
+  GetResourceGroupStatistics: {
+    remark: limited('what instances with this ResourceId are promised now'),
+    request: { StartTime: ignored(ONLY_NOW), EndTime: ignored(ONLY_NOW) },
+  },
   CreateTempFile: { remark: limited(NOT_FILES) },
   GetTempFile: { absent: NO_TRANSFER },
   ListTempFiles: {

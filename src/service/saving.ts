@@ -5,6 +5,7 @@ export interface InstanceFacts {
   readonly instanceId: string
   readonly workspaceId: string
   readonly userId: string
+  readonly accessibility: 'PRIVATE' | 'PUBLIC'
   /** As the API shows it: `Running`, `Saving`, `Stopped` … */
   readonly status: string
   /** Of the catalogue; empty when the instance was made from a reference. */

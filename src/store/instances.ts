@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { ExpressionBuilder } from 'kysely'
 import { AppError } from '#base/errors.ts'
 import { findByKey } from './find-by-key.ts'
 import { listInstances } from './instance-list.ts'
@@ -6,7 +7,7 @@ import type { InstanceFilter, InstancePage } from './instance-list.ts'
 import { encodePatch, parseInstance } from './instance-record.ts'
 import type { InstancePatch, InstanceRecord } from './instance-record.ts'
 import { workOnInstances } from './instance-work.ts'
-import type { Db } from './schema.ts'
+import type { Db, Schema } from './schema.ts'
 
 /** Who may write: whoever read this version, and where a worker writes, still holds the lease of this fence. */
 export interface InstanceGuard {
@@ -120,6 +121,9 @@ const numbersOf = ({ cpuMilli, memoryBytes, gpuCount }: Sums): Sums => ({
   gpuCount: Number(gpuCount),
 })
 
+const isVisible = (part: ExpressionBuilder<Schema, 'instances'>, userId: string) =>
+  part.or([part('accessibility', '=', 'PUBLIC'), part('userId', '=', userId)])
+
 /** Sums over many instances. */
 function sumsOfInstances(db: Db) {
   return {
@@ -129,8 +133,7 @@ function sumsOfInstances(db: Db) {
         .selectFrom('instances')
         .select(['workspaceId', 'status', (part) => part.fn.countAll<number>().as('total')])
         .where('workspaceId', 'in', workspaceIds)
-      if (visibleTo !== undefined)
-        query = query.where((part) => part.or([part('accessibility', '=', 'PUBLIC'), part('userId', '=', visibleTo)]))
+      if (visibleTo !== undefined) query = query.where((part) => isVisible(part, visibleTo))
       return query.groupBy(['workspaceId', 'status']).execute()
     },
 
@@ -144,18 +147,17 @@ function sumsOfInstances(db: Db) {
       return new Map(rows.map(({ status, total }) => [status, Number(total)]))
     },
 
-    /** What the instances of a resource group have been promised, workspace by workspace. */
-    async usedOf(resourceId: string, workspaceIds: readonly string[]) {
-      if (workspaceIds.length === 0) return []
-      const rows = await db
+    /** What the instances of a resource group in a workspace have been promised, and how many they are. */
+    async usedOf(resourceId: string, workspaceId: string, visibleTo?: string) {
+      let query = db
         .selectFrom('instances')
-        .select(['workspaceId', (part) => part.fn.countAll<number>().as('instances'), ...SUMS])
+        .select([(part) => part.fn.countAll<number>().as('instances'), ...SUMS])
         .where('resourceId', '=', resourceId)
-        .where('workspaceId', 'in', workspaceIds)
+        .where('workspaceId', '=', workspaceId)
         .where('status', 'in', USING)
-        .groupBy('workspaceId')
-        .execute()
-      return rows.map((row) => ({ workspaceId: row.workspaceId, instances: Number(row.instances), ...numbersOf(row) }))
+      if (visibleTo !== undefined) query = query.where((part) => isVisible(part, visibleTo))
+      const row = await query.executeTakeFirstOrThrow()
+      return { instances: Number(row.instances), ...numbersOf(row) }
     },
 
     /** What running instances have been promised, in thousandths of a core, bytes and GPUs. */

@@ -43,6 +43,30 @@ forEachStore('rights over HTTP', (open) => {
     await server.until(id, (record) => record === undefined)
   })
 
+  test('a batch is decided on one by one, in whatever order, and tells nothing of what the caller may not see', async () => {
+    const store = await open()
+    const mine = 'acs:paidsw:*:*:workspace/2/dswinstance/*'
+    await using server = await openSnapshotServer(store, [allow('paidsw:StopInstance', mine)])
+    const [hidden, shared] = [
+      await server.running({ workspaceId: '7' }),
+      await server.running({ accessibility: 'PUBLIC' }),
+    ]
+    const stop = (...InstanceIds: string[]) => server.user(batch('stop'), { body: { InstanceIds } })
+    const refusal = async (...ids: string[]) => {
+      const { status, json } = await stop(...ids)
+      const { AuthResource } = json['AccessDeniedDetail'] as Record<string, string>
+      return [status, AuthResource?.replace(/^.*:workspace/, 'workspace')]
+    }
+    assert.deepEqual(await refusal(hidden), await refusal('nope'), 'it may be there or not')
+    assert.deepEqual(await refusal(hidden, shared), [403, `workspace/1/dswinstance/${shared}`])
+    for (const isFirst of [true, false]) {
+      const own = await server.running({ workspaceId: '2' }, ANN)
+      const others = ['nope', shared, hidden]
+      const { status, json, text } = await stop(...(isFirst ? [own, ...others] : [...others, own]))
+      assert.deepEqual([status, json['InstanceIds']], [200, [own]], text)
+    }
+  })
+
   test('nobody takes a public instance from its owner; the account gives it away', async () => {
     const store = await open()
     await using server = await openSnapshotServer(store, [allow('paidsw:UpdateInstance'), allow('paidsw:GetInstance')])

@@ -23,7 +23,7 @@ export const FIELD_OPTIONS = {
 } as const
 
 /** What both take, as the API does. */
-export type InstanceFields = Omit<BodyOf<'UpdateInstance'>, 'EnvironmentVariables'> & {
+type InstanceFields = Omit<BodyOf<'UpdateInstance'>, 'EnvironmentVariables'> & {
   readonly EnvironmentVariables?: Record<string, string>
 }
 type Resource = NonNullable<InstanceFields['RequestedResource']>

@@ -6,7 +6,6 @@ import type { ResponseOf } from '#contract/operations.ts'
 import { allPages, argument, command, PAGE_SIZE, present, show, showRows } from './command.ts'
 import type { ApiCommand, CommandContext } from './command.ts'
 import { FIELD_OPTIONS, idleMinutes, instanceFields, labelsOf } from './instance-fields.ts'
-import type { InstanceFields } from './instance-fields.ts'
 import { formatFields, formatTable } from './table.ts'
 import type { Column } from './table.ts'
 import { waitForInstance } from './wait.ts'
@@ -118,7 +117,7 @@ const update = command('instance update INSTANCE', FIELD_OPTIONS, async (context
   const hasFields = Object.keys(fields).length > 0
   if (!hasFields && !labels && minutes === undefined) throw usage(syntax, 'needs something to change')
   const params = { InstanceId: await instanceId(context) }
-  if (hasFields) await api.call('UpdateInstance', { params, body: await withOtherSizes(context, params, fields) })
+  if (hasFields) await api.call('UpdateInstance', { params, body: fields })
   if (labels) await api.call('UpdateInstanceLabels', { params, body: { Labels: [...labels] } })
   if (minutes !== undefined) await setIdleMinutes(context, params, minutes)
   show(context, params, `${escapeText(params.InstanceId)}\n`)
@@ -126,17 +125,6 @@ const update = command('instance update INSTANCE', FIELD_OPTIONS, async (context
 
 interface Params {
   readonly InstanceId: string
-}
-
-/** The API takes the sizes as a whole: those that are not given stay what they are. */
-async function withOtherSizes(
-  { api }: CommandContext,
-  params: Params,
-  fields: InstanceFields,
-): Promise<InstanceFields> {
-  if (fields.RequestedResource === undefined) return fields
-  const { RequestedResource } = await api.call('GetInstance', { params })
-  return { ...fields, RequestedResource: { ...RequestedResource, ...fields.RequestedResource } }
 }
 
 async function setIdleMinutes({ api }: CommandContext, params: Params, minutes: number): Promise<void> {

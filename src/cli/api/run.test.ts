@@ -315,6 +315,40 @@ for (const [ReasonCode, code] of [
     })
   })
 
+const BACK: readonly (readonly [line: string, statuses: readonly object[], code: ErrorCode, message: RegExp])[] = [
+  [
+    'instance stop dsw-1 --save-image --wait',
+    [
+      { Status: 'Running' },
+      { Status: 'Saving' },
+      {
+        Status: 'Running',
+        LatestSnapshot: { Status: 'Failed', ReasonCode: 'RegistryDenied', ReasonMessage: 'No.' },
+      },
+    ],
+    'registry_denied',
+    /^Instance dsw-1 failed: No\.$/,
+  ],
+  [
+    'instance start dsw-1 --wait',
+    [
+      { Status: 'Stopped' },
+      { Status: 'Starting' },
+      { Status: 'Stopped', ReasonCode: 'ContainerExited', ReasonMessage: 'It ended with 0.' },
+    ],
+    'container_gone',
+    /^Instance dsw-1 failed: It ended with 0\.$/,
+  ],
+]
+for (const [line, statuses, code, message] of BACK)
+  test(`a wait ends where the instance is back where it was: ${line}`, async () => {
+    const left = [...statuses]
+    const GetInstance: ScriptedAnswer = (response) =>
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...id, ...left.shift() }))
+    await refused(code, message, line, { StopInstance: id, StartInstance: id, GetInstance })
+    assert.deepEqual(left, [])
+  })
+
 test('a wait that is cancelled says that the work goes on, and how to end it', async () => {
   const controller = new AbortController()
   const stopped = new AppError('cancelled', 'Cancelled by SIGINT.')

@@ -34,7 +34,7 @@ export async function followSnapshot(context: CommandContext, id: SnapshotId): P
         if (progress) view.update(progress)
       }
       const details = await look()
-      if (details.Status === 'Failed') throw failed(details, id)
+      if (details.Status === 'Failed') throw failedFor(`Snapshot ${id.SnapshotId}`, details)
       return details.Status === 'Saved' ? details : undefined
     })
   } catch (error) {
@@ -46,8 +46,13 @@ export async function followSnapshot(context: CommandContext, id: SnapshotId): P
   }
 }
 
-function failed({ ReasonCode, ReasonMessage }: Details, { SnapshotId }: SnapshotId) {
-  return reasonError(`Snapshot ${SnapshotId}`, {
+interface Reasons {
+  readonly ReasonCode?: string
+  readonly ReasonMessage?: string
+}
+
+function failedFor(what: string, { ReasonCode, ReasonMessage }: Reasons) {
+  return reasonError(what, {
     ...(ReasonCode !== undefined && { code: ReasonCode }),
     ...(ReasonMessage !== undefined && { message: ReasonMessage }),
   })
@@ -55,22 +60,29 @@ function failed({ ReasonCode, ReasonMessage }: Details, { SnapshotId }: Snapshot
 
 type Instance = ResponseOf<'GetInstance'>
 
+type Goal = 'Running' | 'Stopped'
+
+/** Where an instance is again when it did not get there: it ended at once, or was to be saved before it stops, and was not. */
+const BACK: Readonly<Record<Goal, Goal>> = { Running: 'Stopped', Stopped: 'Running' }
+
 /** Wait until an instance has the status; each status on the way is a line. Throws what it failed with. */
-export async function waitForInstance(context: CommandContext, id: string, wanted: string): Promise<Instance> {
+export async function waitForInstance(context: CommandContext, id: string, wanted: Goal): Promise<Instance> {
   const { api, terminal, signal } = context
   let seen = ''
+  let hasLeft = false
   try {
     return await untilEnd(context, async () => {
       const instance = await api.call('GetInstance', { params: { InstanceId: id } })
-      const { Status = '', ReasonCode, ReasonMessage } = instance
+      const { Status = '' } = instance
       if (Status !== seen) terminal.err(`${escapeText(id)}: ${escapeText(Status)}\n`)
       seen = Status
       if (Status === wanted) return instance
-      if (Status !== 'Failed' && Status !== 'SaveFailed') return undefined
-      throw reasonError(`Instance ${id}`, {
-        ...(ReasonCode !== undefined && { code: ReasonCode }),
-        ...(ReasonMessage !== undefined && { message: ReasonMessage }),
-      })
+      const isBack = Status === BACK[wanted]
+      hasLeft ||= !isBack
+      if (Status !== 'Failed' && !(isBack && hasLeft)) return undefined
+      const { LatestSnapshot } = instance
+      const isUnsaved = Status === 'Running' && LatestSnapshot?.Status === 'Failed'
+      throw failedFor(`Instance ${id}`, isUnsaved ? LatestSnapshot : instance)
     })
   } catch (error) {
     if (signal.aborted) terminal.err(`The server goes on. To see it: "tintype instance get ${escapeText(id)}".\n`)

@@ -1,10 +1,10 @@
-import type { QueryOf } from '#contract/operations.ts'
+import type { Action, QueryOf } from '#contract/operations.ts'
 import type { AnyRoute, Call } from '#http/route.ts'
 import { route } from '#http/route.ts'
 import type { OfferedSize } from '#service/instances/specs.ts'
 import { makeToken } from '#service/instances/tokens.ts'
 import { instanceOfCommand, userCommandId } from './instance-wire.ts'
-import { allInstancesArn, dswArn, instanceArn, viewerIn, viewerOf, type DswParts } from './scope.ts'
+import { allInstancesArn, dswArn, instanceArn, viewerOf, type DswParts } from './scope.ts'
 
 const GIB = 2 ** 30
 
@@ -88,8 +88,7 @@ function statisticsRoutes(parts: DswParts): readonly AnyRoute[] {
       async handle(call) {
         const statistics: Record<string, Record<string, number>> = {}
         for (const workspaceId of workspacesOf(call.query)) {
-          const { seesAll, userId } = await viewerIn(parts, call, workspaceId)
-          const rows = await store.instances.statistics([workspaceId], seesAll ? undefined : userId)
+          const rows = await store.instances.statistics([workspaceId], countedFor(parts, call, workspaceId))
           statistics[workspaceId] = Object.fromEntries(rows.map(({ status, total }) => [status, Number(total)]))
         }
         return { Statistics: statistics }
@@ -98,19 +97,24 @@ function statisticsRoutes(parts: DswParts): readonly AnyRoute[] {
     route({
       action: 'GetResourceGroupStatistics',
       resource: (call) => allInstancesArn(parts, call, onlyOf(call.query)),
-      async handle({ query }) {
-        const workspaces = workspacesOf(query)
-        const rows = await store.instances.usedOf(query.ResourceId, workspaces)
-        const entries = workspaces.map((workspaceId) => {
-          const used = rows.find((row) => row.workspaceId === workspaceId)
-          const { instances = 0, cpuMilli = 0, memoryBytes = 0, gpuCount = 0 } = used ?? {}
-          const numbers = { Instances: instances, CPU: cpuMilli / 1000, Memory: memoryBytes / GIB, GPU: gpuCount }
-          return [workspaceId, numbers] as const
-        })
-        return { Statistics: Object.fromEntries(entries) }
+      async handle(call) {
+        const statistics: Record<string, Record<string, number>> = {}
+        for (const workspaceId of workspacesOf(call.query)) {
+          const visibleTo = countedFor(parts, call, workspaceId)
+          const used = await store.instances.usedOf(call.query.ResourceId, workspaceId, visibleTo)
+          const { instances: Instances, cpuMilli, memoryBytes, gpuCount: GPU } = used
+          statistics[workspaceId] = { Instances, CPU: cpuMilli / 1000, Memory: memoryBytes / GIB, GPU }
+        }
+        return { Statistics: statistics }
       },
     }),
   ]
+}
+
+/** Whose instances are counted beside the public ones; undefined: all (dsw-api §1.7). */
+function countedFor(parts: DswParts, call: Pick<Call<Action>, 'caller' | 'may'>, workspaceId: string) {
+  const right = { action: 'paidsw:ListAllInstanceStatistics', aliases: ['paidsw:ListAllInstances'] }
+  return call.may(right, allInstancesArn(parts, call, workspaceId)) ? undefined : call.caller.id
 }
 
 type WorkspaceQuery = Pick<QueryOf<'ListInstanceStatistics'>, 'WorkspaceIds'>

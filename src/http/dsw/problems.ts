@@ -23,7 +23,7 @@ export function problemRoutes(parts: DswParts): readonly AnyRoute[] {
           order: Order === 'DESC' ? 'desc' : 'asc',
           errorsOnly: LogLevel === 'Error',
           ...(fromMs !== undefined && { fromMs }),
-          ...(toMs !== undefined && { toMs }),
+          ...(toMs !== undefined && { toMs: toMs + 999 }), // all of that second
         })
         const lines = logs.map(({ timeMs, level, text }) => ({
           Content: text,

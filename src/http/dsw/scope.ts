@@ -16,7 +16,7 @@ export interface DswParts {
   readonly region: string
 }
 
-type Asking = Pick<Call<Action>, 'caller' | 'may'>
+type Asking = Pick<Call<Action>, 'caller' | 'may' | 'operation'>
 
 /** The right to see, and by other rights to change, what is private to others. */
 const SEE_ALL = { action: 'paidsw:ListAllInstances' }
@@ -31,8 +31,12 @@ export const instancePath = (workspaceId: string, instanceId: string) =>
   `workspace/${workspaceId}/dswinstance/${instanceId}`
 
 /** The caller, as one who looks at what is in a workspace. `*`: in all of them. */
-export async function viewerIn(parts: Pick<DswParts, 'region'>, call: Asking, workspaceId: string): Promise<Viewer> {
-  const seesAll = await call.may(SEE_ALL, dswArn(parts, call.caller, instancePath(workspaceId, '*')))
+export async function viewerIn(
+  parts: Pick<DswParts, 'region'>,
+  call: Pick<Asking, 'caller' | 'may'>,
+  workspaceId: string,
+): Promise<Viewer> {
+  const seesAll = call.may(SEE_ALL, dswArn(parts, call.caller, instancePath(workspaceId, '*')))
   return { userId: call.caller.id, seesAll }
 }
 
@@ -60,17 +64,28 @@ export async function instanceArn(
   return dswArn(parts, call.caller, instancePath(record.workspaceId, instanceId))
 }
 
-/** Of several instances, each of which is decided on its own later; without one that is there, there is nothing to decide on. */
+/**
+ * Of several instances, each of which is decided on its own later: the first one that the caller has the right on, or else the
+ * first that it may know of; without one, there is nothing to decide on.
+ */
 export async function firstArn(parts: DswParts, call: Asking, instanceIds: readonly string[] = []): Promise<string> {
-  const [first = ''] = instanceIds
-  const record = await parts.instances.parts.store.instances.findOwner(first)
-  return record
-    ? dswArn(parts, call.caller, instancePath(record.workspaceId, first))
-    : allInstancesArn(parts, call, undefined)
+  let known: string | undefined
+  for (const instanceId of instanceIds) {
+    const record = await parts.instances.parts.store.instances.findOwner(instanceId)
+    if (!record || !canSee(record, await viewerIn(parts, call, record.workspaceId))) continue
+    const arn = dswArn(parts, call.caller, instancePath(record.workspaceId, instanceId))
+    if (call.may(call.operation.ram, arn)) return arn
+    known ??= arn
+  }
+  return known ?? allInstancesArn(parts, call, undefined)
 }
 
 /** The ARN of all instances of a workspace. */
-export function allInstancesArn(parts: DswParts, { caller }: Asking, workspaceId: string | undefined): string {
+export function allInstancesArn(
+  parts: DswParts,
+  { caller }: Pick<Asking, 'caller'>,
+  workspaceId: string | undefined,
+): string {
   return dswArn(parts, caller, instancePath(workspaceId || DEFAULT_WORKSPACE, '*'))
 }
 

@@ -1,7 +1,7 @@
 import { assumedRoleArn, parseArn, roleSessionArn } from '#access/arn.ts'
 import type { Caller } from '#access/caller.ts'
 import { accessDeniedDetail } from '#access/denied.ts'
-import { evaluateTrust, type AccessRequest } from '#access/evaluate.ts'
+import { evaluateTrust, type AccessRequest, type Decision } from '#access/evaluate.ts'
 import { parsePolicy, parseTrustPolicy, type Policy } from '#access/policy.ts'
 import { AppError, toAppError } from '#base/errors.ts'
 import type { Secrets } from '#store/secrets.ts'
@@ -60,8 +60,8 @@ export async function assumeRole(
   const role = arn.accountId === accountId ? await store.roles.findByName(name) : undefined
   if (role === undefined) throw notFound('Role', `The role ${roleArn}`)
   const trust = parseTrustPolicy(role.trustPolicy)
-  if (evaluateTrust(trust, caller, { action: 'sts:AssumeRole', context }).decision !== 'Allow')
-    throw notTrusted(parts, caller, request)
+  const decision = evaluateTrust(trust, caller, { action: 'sts:AssumeRole', context })
+  if (decision.decision !== 'Allow') throw notTrusted(parts, caller, { ...request, decision })
   if (durationS > role.maxSessionS)
     throw invalid('DurationSeconds', `${role.maxSessionS} at most, the MaxSessionDuration of the role`)
   const expiresMs = store.clock.wallMs() + durationS * 1000
@@ -95,9 +95,10 @@ interface TokenContent {
   readonly policy?: string
 }
 
-function notTrusted({ store }: IdentityParts, caller: Caller, { roleArn, context }: AssumeRoleRequest): AppError {
+type Untrusted = AssumeRoleRequest & { readonly decision: Decision }
+
+function notTrusted({ store }: IdentityParts, caller: Caller, { roleArn, context, decision }: Untrusted): AppError {
   const request = { action: 'sts:AssumeRole', resource: roleArn, context }
-  const decision = { decision: 'ImplicitDeny', policyType: 'AssumeRolePolicy' } as const
   const seal = (text: string) => Buffer.from(store.secrets.seal(text, 'diagnostic-message'))
   const message = `The trust policy of ${roleArn} does not let ${caller.arn} assume it.`
   return new AppError('not_permitted', message, {

@@ -43,8 +43,10 @@ export async function systemLogsOf(
 ): Promise<readonly SystemLog[]> {
   const record = await findVisible(parts.store, instanceId, query.viewer)
   const levels = query.errorsOnly ? (['Error'] as const) : (['Warning', 'Error'] as const)
-  const page = { ...query, offset: 0, limit: LOG_LINES, levels }
-  const { events } = await parts.store.instanceEvents.list(instanceId, page)
+  // The newest of many, in whatever order.
+  const page = { ...query, order: 'desc', offset: 0, limit: LOG_LINES, levels } as const
+  const { events: newest } = await parts.store.instanceEvents.list(instanceId, page)
+  const events = query.order === 'asc' ? newest.toReversed() : newest
   const lines = query.errorsOnly || !isOwner(record, query.viewer) ? [] : await linesOf(parts, record)
   return [...events, ...lines.map((text) => ({ level: 'Info' as const, text }))]
 }

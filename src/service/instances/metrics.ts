@@ -27,7 +27,7 @@ export interface MetricRequest {
 
 const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
-const POINTS = 1440 // as CloudMonitor's Length allows; a day of minutes
+const POINTS = 7 * 1440 // as long as readings are kept, minute by minute
 
 /** The points of one metric: of the last hour and minute by minute, unless asked otherwise. Oldest first. */
 export async function metricsOf(

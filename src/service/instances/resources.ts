@@ -50,6 +50,19 @@ export function resourcesOfRequest(requested: RequestedResource): Resources {
   }
 }
 
+/** What an instance of a named size could have asked for, part by part. */
+export function requestOf(
+  has: Pick<Resources, 'gpuCount' | 'gpuType' | 'cpuMilli' | 'memoryBytes'>,
+): RequestedResource {
+  const { cpuMilli, memoryBytes, gpuCount, gpuType } = has
+  return {
+    ...(cpuMilli !== null && { cpu: `${cpuMilli / MILLI}` }),
+    ...(memoryBytes !== null && { memory: `${memoryBytes / GIB}Gi` }),
+    ...(gpuCount > 0 && { gpu: `${gpuCount}` }),
+    ...(gpuCount > 0 && gpuType !== '' && { gpuType }),
+  }
+}
+
 /** Cores as `4`, `0.5` or `500m`, in thousandths. */
 function parseCpus(text: string): number {
   const [, number = '', milli] = /^(\d{1,7}(?:\.\d{1,3})?)(m)?$/.exec(text) ?? []

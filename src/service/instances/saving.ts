@@ -63,9 +63,10 @@ export function instanceSaving(parts: SavingParts) {
 }
 
 function factsOf(record: InstanceRecord): InstanceFacts {
-  const { instanceId, workspaceId, userId, status, imageId, spec } = record
+  const { instanceId, workspaceId, userId, accessibility, status, imageId, spec } = record
   const mountPaths = [WORKSPACE, ...spec.datasets.map(({ mountPath }) => mountPath)]
-  return { instanceId, workspaceId, userId, status, imageId, handle: parseHandle(record), mountPaths }
+  const handle = parseHandle(record)
+  return { instanceId, workspaceId, userId, accessibility, status, imageId, handle, mountPaths }
 }
 
 export function backToRunning({ status }: InstanceRecord): Change | undefined {

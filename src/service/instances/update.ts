@@ -1,6 +1,6 @@
 import { AppError } from '#base/errors.ts'
 import { parseReference } from '#oci/reference.ts'
-import type { InstanceDocument, InstancePatch, InstanceRecord } from '#store/instance-record.ts'
+import type { InstanceDocument, InstancePatch, InstanceRecord, RequestedResource } from '#store/instance-record.ts'
 import { checkEnvironment, checkName, checkOnStart, checkOwner, checkPriority } from './checks.ts'
 import { changeInstance, wrongState, type Change } from './change.ts'
 import { resolveDatasets } from './datasets.ts'
@@ -12,7 +12,7 @@ import { invalid } from './invalid.ts'
 import type { InstanceParts, Viewer } from './parts.ts'
 import { startChange, type Wakeable } from './power.ts'
 import { parsePrivate, sealImageAuth, sealPrivate, type PrivatePart } from './private-part.ts'
-import { resourcesOfRequest, resourcesOfSize, type Resources } from './resources.ts'
+import { requestOf, resourcesOfRequest, resourcesOfSize, type Resources } from './resources.ts'
 
 export interface InstanceUpdate {
   readonly draft: InstanceDraft
@@ -24,7 +24,6 @@ export interface InstanceUpdate {
 /** Found out before the row is written: what needs the disk, or another table. */
 interface Resolved {
   readonly image?: ChosenImage
-  readonly size?: Resources
   readonly datasets?: InstanceDocument['datasets']
 }
 
@@ -78,27 +77,38 @@ function checkDraft(draft: InstanceDraft): void {
 
 async function resolve(parts: InstanceParts, draft: InstanceDraft, viewer: Viewer): Promise<Resolved> {
   const hasImage = Boolean(draft.imageId) || Boolean(draft.imageUrl)
-  const size = sizeOf(draft)
   return {
     ...(hasImage && { image: await chooseImage(draft, parts.images, viewer.userId) }),
-    ...(size && { size }),
     ...(draft.datasets && { datasets: await resolveDatasets(draft.datasets, parts.datasetPaths) }),
   }
 }
 
-function sizeOf({ ecsSpec, requested }: InstanceDraft): Resources | undefined {
-  if (ecsSpec) return resourcesOfSize(ecsSpec)
-  return requested && resourcesOfRequest(requested)
+interface Size {
+  readonly resources: Resources
+  /** Part by part; absent for a named size. */
+  readonly requested?: RequestedResource
+}
+
+/** A part that is absent stays, and an empty text takes its limit away. Throws `parameter_invalid`. */
+function sizeOf({ ecsSpec, requested }: InstanceDraft, record: InstanceRecord): Size | undefined {
+  if (ecsSpec) return { resources: resourcesOfSize(ecsSpec) }
+  if (!requested) return undefined
+  const hasNoGpu = requested.gpu === '' || requested.gpu === '0'
+  const all = { ...(record.spec.requested ?? requestOf(record)), ...(hasNoGpu && { gpuType: '' }), ...requested }
+  const given = Object.fromEntries(Object.entries(all).filter(([, text]) => text !== ''))
+  return { resources: resourcesOfRequest(given), requested: given }
 }
 
 interface Wish {
   readonly update: InstanceUpdate
   readonly resolved: Resolved
+  readonly size: Size | undefined
 }
 
-function changeOf(parts: InstanceParts, record: InstanceRecord, wish: Wish): Change {
-  const { draft, start } = wish.update
+function changeOf(parts: InstanceParts, record: InstanceRecord, asked: Omit<Wish, 'size'>): Change {
+  const { draft, start } = asked.update
   refuseSame(record, draft)
+  const wish = { ...asked, size: sizeOf(draft, record) }
   const spec = nextDocument(parts, record, wish)
   const ofContainer: InstancePatch = { ...imagePatch(wish), ...sizePatch(wish) }
   const plain: InstancePatch = {
@@ -150,9 +160,9 @@ function refuseSame(record: InstanceRecord, draft: InstanceDraft): void {
 
 const imagePatch = ({ resolved: { image } }: Wish): InstancePatch => image ?? {}
 
-function sizePatch({ update: { draft }, resolved: { size } }: Wish): InstancePatch {
+function sizePatch({ update: { draft }, size }: Wish): InstancePatch {
   if (!size) return {}
-  const { cpuMilli, memoryBytes, gpuCount, gpuType, acceleratorType } = size
+  const { cpuMilli, memoryBytes, gpuCount, gpuType, acceleratorType } = size.resources
   const isByName = Boolean(draft.ecsSpec)
   const paymentType = isByName ? ('PayAsYouGo' as const) : ('Subscription' as const)
   const ecsSpec = draft.ecsSpec ?? ''
@@ -167,7 +177,7 @@ function authPatch({ store }: InstanceParts, { imageUrl }: InstanceRecord, { upd
   return { imageAuthEncrypted: imageAuth === '' ? null : sealImageAuth(store.secrets, imageAuth) }
 }
 
-function nextDocument({ store }: InstanceParts, record: InstanceRecord, { update, resolved }: Wish) {
+function nextDocument({ store }: InstanceParts, record: InstanceRecord, { update, resolved, size }: Wish) {
   const { draft, removal } = update
   const { privateSealed, requested, sharedMemoryBytes, ...rest } = record.spec
   const before = parsePrivate(store.secrets, privateSealed)
@@ -175,8 +185,8 @@ function nextDocument({ store }: InstanceParts, record: InstanceRecord, { update
   const isPrivateNew = JSON.stringify(after) !== JSON.stringify(before)
   const sealed = isPrivateNew ? sealPrivate(store.secrets, after) : privateSealed
   const datasets = removal.datasets === true ? [] : (resolved.datasets ?? record.spec.datasets)
-  const nextRequested = resolved.size ? draft.requested : requested
-  const nextShared = resolved.size ? resolved.size.sharedMemoryBytes : sharedMemoryBytes
+  const nextRequested = size ? size.requested : requested
+  const nextShared = size ? size.resources.sharedMemoryBytes : sharedMemoryBytes
   const document: InstanceDocument = {
     ...rest,
     datasets,

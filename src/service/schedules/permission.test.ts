@@ -9,11 +9,12 @@ const INSTANCE = {
   instanceId: 'dsw-1',
   workspaceId: '1',
   userId: '7',
+  accessibility: 'PUBLIC',
   status: 'Running',
   imageId: '',
   handle: undefined,
   mountPaths: [],
-}
+} as const
 const SAVE = 'paidsw:CreateInstanceSnapshot'
 const TEAM = { StringLike: { 'tintype:Repository': 'r.example.com/team/*' } }
 const allow = (Resource: string, Condition?: object) => ({ Effect: 'Allow', Action: SAVE, Resource, ...(Condition && { Condition }) }) // prettier-ignore
@@ -54,6 +55,27 @@ forEachStore('what the owner of a schedule may still do', (open) => {
       }
       assert.equal(await mayPush({ userId, instance: INSTANCE, repository }, parts), expected)
     })
+
+  test('what is private is saved for its owner, for who sees all, and for nobody else', async () => {
+    const store = await open()
+    const identities = await openIdentities({ store, home: store.home })
+    const parts = { store, identities, region: 'local', clock: systemClock }
+    const { userId } = await identities.users.create({ name: 'ann', displayName: '', comments: '', email: '', mobilePhone: '' }) // prettier-ignore
+    const grant = async (name: string, ...Statement: object[]) => {
+      await identities.policies.create({ name, document: JSON.stringify({ Version: '1', Statement }) })
+      await identities.attachments.attach({ type: 'Custom', name }, { user: 'ann' })
+    }
+    await grant('save', allow('*'))
+    const question = {
+      userId,
+      instance: { ...INSTANCE, accessibility: 'PRIVATE' },
+      repository: 'r.example.com/a',
+    } as const
+    assert.equal(await mayPush(question, parts), false)
+    assert.equal(await mayPush({ ...question, instance: { ...question.instance, userId } }, parts), true)
+    await grant('see', { Effect: 'Allow', Action: 'paidsw:ListAllInstances', Resource: '*' })
+    assert.equal(await mayPush(question, parts), true)
+  })
 
   test('the account always, and nobody who is gone', async () => {
     const store = await open()
