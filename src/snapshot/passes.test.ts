@@ -283,6 +283,15 @@ for (const [name, arrange, steps] of FLOWS) {
   })
 }
 
+test('without a freeze each pass trusts what was at rest before it', async () => {
+  const world = new World()
+  world.live = [{ bytes: MB, ms: 100, torn: 1 }]
+  await runPasses(world.parts({ freezer: undefined, isUnfrozen: true }))
+  const trusted = world.commands.flatMap((command) => (command.command === 'pass' ? [command.readMicros] : []))
+  assert.equal(trusted.length, 3)
+  assert.ok(trusted[0]! > 0 && trusted[1]! > trusted[0]! && trusted[2]! > trusted[1]!, `${trusted}`)
+})
+
 test('a container that never holds still is refused after three freezes, and thawed each time', async () => {
   const world = new World()
   world.frozen = [{ bytes: 5000 * MB }]

@@ -62,9 +62,15 @@ class Passes {
   /** A running container that is not to be frozen: what was torn may hold still the next time. */
   async unfrozen(): Promise<PassesResult> {
     this.#startAlongside()
-    let passed = await this.#livePass({ checksAfterRead: true })
-    while (passed.torn > 0 && this.#count < LIVE_PASSES) passed = await this.#livePass({ checksAfterRead: true })
+    let passed = await this.#unfrozenPass()
+    while (passed.torn > 0 && this.#count < LIVE_PASSES) passed = await this.#unfrozenPass()
     return this.#takenUnfrozen()
+  }
+
+  /** There is no barrier, and no index comes of it: what the pass itself has not seen torn is not read again. */
+  #unfrozenPass(): Promise<PassedEvent> {
+    this.#barrierMicros = micros(this.#parts.clock.wallNs())
+    return this.#livePass({ checksAfterRead: true })
   }
 
   /** A stopped container stands still, unless somebody copies into it (`docker cp`) or starts it meanwhile. */

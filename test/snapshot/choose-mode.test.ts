@@ -171,6 +171,15 @@ const without = (digest: Digest) => {
   return repository
 }
 
+for (const fullReason of [undefined, 'asked for with --full'])
+  test(`full, and what runtimes have left is known still: ${fullReason ?? 'too many captures'}`, () => {
+    const chain = fullReason === undefined ? chainOf({ captures: 8 }) : chainOf({})
+    const parts = fullReason === undefined ? {} : { fullReason }
+    return choose({ stored: { chain, record: { stubs: ['/usr/lib/libcuda.so.1'] } }, parts }, (mode) =>
+      assert.deepEqual(mode.mode === 'full' && mode.stubs, ['/usr/lib/libcuda.so.1']),
+    )
+  })
+
 test('full: a layer of the chain is gone from its repository', () =>
   choose({ chain: without(second) }, (mode) => assert.deepEqual(mode, { mode: 'full', reason: GONE })))
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { describeTree, differences } from '#lab/describe-tree.ts'
 import { NamedChanges } from '#snapshot/named-changes.ts'
 import { openCtimeWatch } from '#watch/open.ts'
 import { listLayer } from '../support/layers.ts'
@@ -88,6 +90,23 @@ test('tracepoints and walk give the same set: two readers that know the same mak
     }),
     { numRuns: RUNS },
   )
+})
+
+test('what was left out, and is something else by the freeze, is taken', async () => {
+  using overlay = new OverlayMount(() => {})
+  applyEdits(['truncate -s 2T large', 'mkdir d'], overlay.merged)
+  execFileSync('python3', ['-c', "import socket; socket.socket(socket.AF_UNIX).bind('d/ctl')"], { cwd: overlay.merged })
+  await using watch = await openChanges(overlay.upper)
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.pass()
+  const { ino } = statSync(join(overlay.upper, 'd/ctl'))
+  // ext4 gives the number of what has just gone to what comes next in the directory.
+  applyEdits(['truncate -s 5 large', 'rm d/ctl', 'echo x > d/ctl'], overlay.merged)
+  assert.equal(statSync(join(overlay.upper, 'd/ctl')).ino, ino)
+  await reader.keepNamed(taken(watch.changes))
+  await reader.pack()
+  const unpacked = await describeTree(await reader.unpack([]))
+  assert.deepEqual(differences(unpacked, await describeTree(overlay.merged)), [])
 })
 
 test('what changes in a freeze is counted, what changes elsewhere on the disk is not', async () => {

@@ -73,6 +73,11 @@ const HISTORIES: readonly (readonly [name: string, ...steps: string[]])[] = [
     'setfattr -n user.a -v 2 dir/file && setfattr -n user.d -v x dir',
   ],
   ['the same size with the time set back', 'echo one > f && touch -d @50 f', 'echo two > f && touch -d @50 f'],
+  [
+    'a new directory is moved away and back, and has less by then',
+    'mkdir -p n/sub && touch n/sub/a n/sub/b n/c',
+    'mv n t && rm t/sub/a t/c && mv t n',
+  ],
   ['symlinks change their target', 'ln -s a s && ln -sfn top link', 'ln -sfn b s', 'rm s link && mkdir s'],
   ['pipes and devices', 'mkfifo p && mknod c c 1 3 && mknod b b 7 0', 'rm p && echo x > p'],
   [
@@ -135,6 +140,34 @@ test('what is left out has a whiteout only where a layer below may have its path
     members.filter((name) => name.includes('.wh.')),
     ['.wh.top', 'dir/sub/.wh.file'],
   )
+})
+
+test('each whiteout is told once, though overlay makes them links of one inode', async () => {
+  using overlay = new OverlayMount((lower) => run('mkdir d; touch d/1 d/2 d/3 d/4', lower))
+  run('rm d/1 d/2', overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper)
+  await reader.pass(TRUSTED)
+  run('rm d/3', overlay.merged)
+  await reader.keep()
+  await reader.pack()
+  const whiteouts = reader.layers.map((layer) =>
+    listLayer(layer).flatMap(({ name }) => (name.includes('.wh.') ? [name] : [])),
+  )
+  assert.deepEqual(whiteouts, [['d/.wh.1', 'd/.wh.2'], ['d/.wh.3']])
+})
+
+// A move changes no time of what is in the directory that is moved.
+test('links whose content went with their first name are read again', async () => {
+  using overlay = new OverlayMount(() => {})
+  run('mkdir p q out; echo content > p/a; ln p/a q/b', overlay.merged)
+  await using reader = await ReaderRun.open(overlay.upper, { exclusions: ['/out'] })
+  await reader.passInRooms([-1], () => run('mv p out/p', overlay.merged))
+  await reader.keep()
+  await reader.pack()
+  const unpacked = await describeTree(await reader.unpack([overlay.baseLayer()]))
+  run('rm -r out', overlay.merged) // the image has one name only
+  const seen = await describeTree(overlay.merged)
+  assert.deepEqual(differences(unpacked, seen), [])
 })
 
 test('layers that are closed early have their own ancestors, and together are the container', async () => {

@@ -57,7 +57,10 @@ export function assertReadable(layers: readonly (Uint8Array | string)[]): void {
       const [, parent = '', hidden = ''] = /^(.*\/|)\.wh\.([^/]+)$/.exec(name) ?? []
       if (hidden === '' || hidden === '.wh..opq') continue
       assert.ok(!isThere(parent + hidden), `${parent}${hidden} and its whiteout in one layer`)
-      assert.ok(!files.has(`${parent}.wh..wh..opq`), `${name} beside an opaque marker`)
+      for (let at = parent; ; at = at.slice(0, at.lastIndexOf('/', at.length - 2) + 1)) {
+        assert.ok(!files.has(`${at}.wh..wh..opq`), `${name} beside or below the opaque marker of ${at}`)
+        if (at === '') break
+      }
     }
   }
 }

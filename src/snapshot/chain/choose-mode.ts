@@ -9,7 +9,12 @@ import type { Chain, ClockState, IndexRecord } from './record.ts'
 
 /** Whether a capture appends to the layers of those before it, and why. */
 export type Mode =
-  | { readonly mode: 'full'; readonly reason: string }
+  | {
+      readonly mode: 'full'
+      readonly reason: string
+      /** Byte paths of those that earlier captures knew of. */
+      readonly stubs?: readonly string[]
+    }
   | { readonly mode: 'delta'; readonly reason: string; readonly index: StoredIndex; readonly doubtMicros: number }
 
 export interface ModeParts {
@@ -41,25 +46,28 @@ const REBOOT_DOUBT_MICROS = 120e6
  * else full. The index of a delta belongs to the caller, who closes it. Throws what the registry throws.
  */
 export async function chooseMode(source: Source, parts: ModeParts): Promise<Mode> {
-  if (parts.fullReason !== undefined) return full(parts.fullReason)
-  if (!parts.isFrozen) return full('asked for with --no-freeze, which no index can follow')
+  const asked =
+    parts.fullReason ?? (parts.isFrozen ? undefined : 'asked for with --no-freeze, which no index can follow')
   const found = await readIndex(parts.home, identityOf(source, parts.exclusions))
-  if ('reason' in found) return full(found.reason)
+  if ('reason' in found) return full(asked ?? found.reason)
   await using stack = new AsyncDisposableStack()
   const index = stack.use(found)
   const now = { ...clockState(parts.clock), wallMs: (parts.clock ?? systemClock).wallMs() }
-  const why = clockProblem(index.record, now) ?? chainProblem(index.record.chain) ?? (await lost(index.record, parts))
-  if (why !== undefined) return full(why)
+  const { record } = index
+  const why = asked ?? clockProblem(record, now) ?? chainProblem(record.chain) ?? (await lost(record, parts))
+  if (why !== undefined) return full(why, record.stubs)
   stack.move()
   return {
     mode: 'delta',
-    reason: `changes since the snapshot of ${new Date(index.record.takenAtMs).toISOString()}`,
+    reason: `changes since the snapshot of ${new Date(record.takenAtMs).toISOString()}`,
     index,
-    doubtMicros: index.record.clock.bootId === now.bootId ? 0 : REBOOT_DOUBT_MICROS,
+    doubtMicros: record.clock.bootId === now.bootId ? 0 : REBOOT_DOUBT_MICROS,
   }
 }
 
-const full = (reason: string) => ({ mode: 'full', reason }) as const
+/** Stubs that runtimes have left are there whatever was mounted on them since (attacks.md C12). */
+const full = (reason: string, stubs: readonly string[] = []) =>
+  ({ mode: 'full', reason, ...(stubs.length > 0 && { stubs }) }) as const
 
 function clockProblem(
   { clock, takenAtMs }: IndexRecord,
@@ -118,7 +126,7 @@ export const bodyOf = (mode: Mode) => (mode.mode === 'delta' ? mode.index.body :
 
 /** What the reader is told of them. */
 export function loadedFrom(mode: Mode, { mountPoints }: Source) {
-  if (mode.mode === 'full') return {}
+  if (mode.mode === 'full') return mode.stubs ? { stubs: mode.stubs } : {}
   const { body, metExclusions, stubs } = mode.index.record
   const mounted = new Set(mountPoints.map(({ path }) => path.toString('latin1')))
   const unmounted = stubs.filter((path) => !mounted.has(path))

@@ -12,7 +12,9 @@ const NUMBERS = 3
 export function markNamed(rows: Rows, named: NamedInodes, isTrusted: (row: number) => boolean): ReadonlySet<number> {
   const directories = new Set<number>()
   const note = (row: number) => {
-    if (!rows.isLive(row) || !rows.isInTree(row)) return
+    // What was left out may be something else by now; a directory that lies too deep is not looked into.
+    const isOut = rows.has(row, FLAG.gone) || (rows.has(row, FLAG.skipped) && rows.isDirectory(row))
+    if (isOut || !rows.isInTree(row)) return
     rows.mark(row, FLAG.named)
     directories.add(rows.isDirectory(row) ? row : rows.parent(row))
   }

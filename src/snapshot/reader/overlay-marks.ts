@@ -1,6 +1,7 @@
 import { AppError } from '#base/errors.ts'
 import { overlayAttribute, type OverlayPrefix } from '#overlay/xattrs.ts'
-import { cString, errnoName, getXattr, listXattrs } from '#posix/libc.ts'
+import { closeDescriptor, cString, errnoName, getXattr, listXattrs, openFileAt } from '#posix/libc.ts'
+import { listDirectory } from './list-directory.ts'
 
 const NAMES_BYTES = 1 << 16 // XATTR_LIST_MAX
 const names = Buffer.alloc(NAMES_BYTES)
@@ -73,4 +74,28 @@ function unsupported(path: string, attribute: string): AppError {
     `/${path} was saved by overlay with ${option}, so its content is not in the writable layer: mount the container's overlay with ${option}=off.`,
     { details: { path: `/${path}`, option } },
   )
+}
+
+/** Kernel 6.7's whiteout by attribute, looked for only in directories that say they have some. */
+export function isXattrWhiteout(directory: number, name: number, prefix: OverlayPrefix): boolean {
+  return opened(directory, name, (descriptor) => overlayMarks(descriptor, '', prefix).isWhiteout)
+}
+
+/** Whether a directory is empty, and neither hides nor changes one of a lower layer. */
+export function isBareDirectory(directory: number, name: number, prefix: OverlayPrefix): boolean {
+  return opened(directory, name, (descriptor) => {
+    const { isOpaque, isCopiedUp } = overlayMarks(descriptor, '', prefix)
+    return !isOpaque && !isCopiedUp && listDirectory(descriptor).length === 0
+  })
+}
+
+/** The answer about an entry that is open for it; false when it cannot be opened. */
+function opened(directory: number, name: number, ask: (descriptor: number) => boolean): boolean {
+  const descriptor = openFileAt(directory, name)
+  if (descriptor < 0) return false
+  try {
+    return ask(descriptor)
+  } finally {
+    closeDescriptor(descriptor)
+  }
 }

@@ -199,7 +199,7 @@ export class ReaderSession {
     const { rows } = this.#parts
     this.#unmappedIds += unmappedIds
     for (const row of [...torn, ...absent]) {
-      rows.setReadMicros(row, 0)
+      for (const member of this.#groups.get(row) ?? [row]) rows.setReadMicros(member, 0)
       this.#torn.add(rows.path(row))
     }
     for (const [row, what] of leftOut) {

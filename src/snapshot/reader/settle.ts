@@ -87,9 +87,12 @@ function spreadOpaque(rows: Rows): void {
   const walk = (directory: number) => {
     const first = rows.firstChild(directory)
     for (let row = first; row < first + rows.childCount(directory); row++) {
-      if (!rows.isLive(row)) continue
-      rows.mark(row, FLAG.changed)
-      if (rows.isDirectory(row)) walk(row)
+      // What is gone is hidden by the marker: a whiteout below it would be of nothing (attacks.md A7).
+      if (!rows.isLive(row) || rows.has(row, FLAG.whiteout)) rows.unmark(row, FLAG.emitted | FLAG.changed)
+      else {
+        rows.mark(row, FLAG.changed)
+        if (rows.isDirectory(row)) walk(row)
+      }
     }
   }
   rows.eachWith(FLAG.opaqueNow, (row) => {

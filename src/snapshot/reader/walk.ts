@@ -2,19 +2,10 @@ import { AppError } from '#base/errors.ts'
 import type { Clock } from '#base/clock.ts'
 import type { Exclusions } from '#overlay/exclusions.ts'
 import { WHITEOUT_PREFIX, type OverlayPrefix } from '#overlay/xattrs.ts'
-import {
-  addressOf,
-  closeDescriptor,
-  cString,
-  errnoName,
-  openDirectory,
-  openFileAt,
-  statxAt,
-  statxDescriptor,
-} from '#posix/libc.ts'
+import { addressOf, closeDescriptor, cString, errnoName, openDirectory, statxAt, statxDescriptor } from '#posix/libc.ts'
 import { copyStat, equalsStat, FILE_TYPE, STAT, statxCtimeMicros, statxInode, statxMode } from '#posix/stat.ts'
 import { listDirectory, type ListedEntry } from './list-directory.ts'
-import { overlayMarks, type OverlayMarks } from './overlay-marks.ts'
+import { isBareDirectory, isXattrWhiteout, overlayMarks, type OverlayMarks } from './overlay-marks.ts'
 import { FLAG, ROOT, type Rows } from './rows.ts'
 import { CTIME_MARGIN_MICROS, isTrustedRow } from './trust.ts'
 import type { WorkQueue } from './work-queue.ts'
@@ -161,7 +152,8 @@ export class Walker {
   /** As `#compareChild`; under a watch an inode that was not named, and has its old name, is as it was. */
   #isReplaced(directory: number, descriptor: number, { row, entry }: { row: number; entry: ListedEntry }): boolean {
     const rows = this.#rows
-    const isAsItWas = this.#options.isOfNamed && !rows.has(row, FLAG.named) && entry.inode === rows.inode(row)
+    const isSame = entry.inode === rows.inode(row) && entry.isDirectory === rows.isDirectory(row)
+    const isAsItWas = this.#options.isOfNamed && !rows.has(row, FLAG.named) && isSame
     return !isAsItWas && this.#compareChild(directory, descriptor, row)
   }
 
@@ -175,14 +167,19 @@ export class Walker {
       return false
     }
     if (equalsStat(this.#statx, rows.words, rows.stat(row))) {
+      if (rows.has(row, FLAG.whiteout)) return false // it has no content
       // A watched file may have been written to while it was read: its content is taken again (attacks.md A11).
       if (!this.#isTrusted(row) || (this.#options.isOfNamed && rows.isRegular(row))) rows.mark(row, FLAG.changed)
       return false
     }
     if ((statxMode(this.#statx) & FILE_TYPE.mask) === FILE_TYPE.directory) return true
+    const wasWhiteout = rows.has(row, FLAG.whiteout)
     this.#keepStat(row)
+    const kind = this.#kindFlags(row)
+    // Overlay's whiteouts are links of one inode: each one that comes or goes changes the ctime of all.
+    if (wasWhiteout && kind === FLAG.whiteout) return false
     rows.unmark(row, FLAG.whiteout | FLAG.skipped)
-    rows.mark(row, FLAG.changed | this.#kindFlags(row))
+    rows.mark(row, FLAG.changed | kind)
     return false
   }
 
@@ -225,10 +222,7 @@ export class Walker {
   #isStub(row: number, directory: number, name: number): boolean {
     const rows = this.#rows
     if (!rows.isDirectory(row)) return rows.isRegular(row) && rows.sizeBytes(row) === 0
-    return opened(directory, name, (descriptor) => {
-      const { isOpaque, isCopiedUp } = overlayMarks(descriptor, '', this.#options.overlayPrefix)
-      return !isOpaque && !isCopiedUp && listDirectory(descriptor).length === 0
-    })
+    return isBareDirectory(directory, name, this.#options.overlayPrefix)
   }
 
   #kindFlags(row: number): number {
@@ -287,20 +281,4 @@ function rootGone(): AppError {
     'container_gone',
     "The container's writable layer is gone: was it removed? Try again while it runs.",
   )
-}
-
-/** Kernel 6.7's whiteout by attribute, looked for only in directories that say they have some. */
-function isXattrWhiteout(directory: number, name: number, prefix: OverlayPrefix): boolean {
-  return opened(directory, name, (descriptor) => overlayMarks(descriptor, '', prefix).isWhiteout)
-}
-
-/** The answer about an entry that is open for it; false when it cannot be opened. */
-function opened(directory: number, name: number, ask: (descriptor: number) => boolean): boolean {
-  const descriptor = openFileAt(directory, name)
-  if (descriptor < 0) return false
-  try {
-    return ask(descriptor)
-  } finally {
-    closeDescriptor(descriptor)
-  }
 }

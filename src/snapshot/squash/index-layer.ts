@@ -108,8 +108,10 @@ function hiddenBy(path: string): string {
   return path.slice(0, base) + path.slice(base + WHITEOUT_PREFIX.length)
 }
 
+/** aufs made its whiteouts as links of one file; engines go by the name. */
 function requireMarker({ kind, size }: TarHeader, path: string): void {
-  if (kind !== 'file' || size > 0) refuseTar(`the whiteout ${JSON.stringify(path)} is no empty file`)
+  if ((kind !== 'file' && kind !== 'hardlink') || size > 0)
+    refuseTar(`the whiteout ${JSON.stringify(path)} is no empty file`)
 }
 
 function requireEngineNeutral({ kind, devMajor, devMinor, xattrs = [] }: TarHeader): void {

@@ -64,6 +64,7 @@ const ROWS: readonly [string, MemberSpec[], MemberSpec[][], string[]][] = [
   ['a file of the base that was written and deleted leaves its whiteout', ['a'], [['a=1'], ['.wh.a']], ['.wh.a']],
   ['a file that was deleted and written again has no whiteout', ['a'], [['.wh.a'], ['a=2']], ['a=2']],
   ['a whiteout of what is nowhere goes', ['b'], [['.wh.a', 'c']], ['c']],
+  ['whiteouts of aufs are links', ['a', 'b'], [['.wh.a', '.wh.b=>.wh.a']], ['.wh.a', '.wh.b']],
   ['a whiteout below a directory that nobody has goes, and makes none', ['b'], [['nosuchdir/.wh.none', 'c']], ['c']],
   [
     'whiteouts stand before everything else of their directory',
