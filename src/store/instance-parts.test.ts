@@ -129,7 +129,7 @@ forEachStore('what belongs to an instance', (open) => {
       ...file,
       tempFileId: 'tempfile-1',
       name: 'x',
-      prefix: 'some/dir/',
+      prefix: 'some/🙂/dir/',
       capacity: 10,
       expiresMs: 100,
     })
@@ -157,7 +157,7 @@ forEachStore('what belongs to an instance', (open) => {
     }
     assert.equal(await names({}), 'xy of 2')
     assert.equal(await names({ order: 'desc', limit: 1 }), 'y of 2')
-    assert.equal(await names({ prefix: 'some/d' }), 'x of 1')
+    assert.equal(await names({ prefix: 'some/🙂/d' }), 'x of 1')
     assert.equal(await names({ name: 'y', instanceId: 'dsw-a' }), 'y of 1')
     assert.equal(await names({ instanceId: 'dsw-b' }), ' of 0')
     assert.deepEqual(await tempFiles.usage('100'), { files: 2, bytes: 30 })

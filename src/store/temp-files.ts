@@ -75,7 +75,7 @@ async function listTempFiles(
   if (filter.prefix !== undefined) {
     const { prefix } = filter
     matching = matching.where((part) =>
-      part(part.fn('substr', ['prefix', part.lit(1), part.lit(prefix.length)]), '=', prefix),
+      part(part.fn('substr', ['prefix', part.lit(1), part.lit([...prefix].length)]), '=', prefix),
     )
   }
   const files = await matching
