@@ -15,7 +15,8 @@ interface Container {
   state: RuntimeState
 }
 
-type Call = 'create' | 'start' | 'update' | 'stop' | 'remove' | 'inspect' | 'find' | 'stats' | 'host' | 'logs'
+type Call =
+  'prepare' | 'create' | 'start' | 'update' | 'stop' | 'remove' | 'inspect' | 'find' | 'stats' | 'host' | 'logs'
 
 /** An engine of containers that are records: what it is asked, it does at once, unless the test is in between. */
 export class FakeRuntime {
@@ -63,11 +64,13 @@ export class FakeRuntime {
       if (container?.state.status === 'running') this.#end(container, { exitCode: 143 })
     })
 
-  remove = (handle: RuntimeHandle, options: { readonly volumes: boolean }, signal?: AbortSignal): Promise<void> =>
-    this.#call('remove', handle.instanceId, signal, () => {
-      const container = this.#find(handle)
-      if (container) this.containers.delete(handle.instanceId)
-      if (options.volumes) this.volumes.delete(`tintype-${handle.instanceId}-workspace`)
+  prepare = (spec: InstanceSpec, signal?: AbortSignal): Promise<void> =>
+    this.#call('prepare', spec.instanceId, signal, () => undefined)
+
+  remove = (instanceId: string, options: { readonly volumes: boolean }, signal?: AbortSignal): Promise<void> =>
+    this.#call('remove', instanceId, signal, () => {
+      this.containers.delete(instanceId)
+      if (options.volumes) this.volumes.delete(`tintype-${instanceId}-workspace`)
     })
 
   inspect = (handle: RuntimeHandle, signal?: AbortSignal): Promise<RuntimeState | undefined> =>

@@ -187,6 +187,7 @@ export class PlayedInstances implements SnapshotInstances {
     this.#facts.set(instanceId, {
       ...facts,
       accessibility: 'PRIVATE',
+      startedMs: 0,
       mountPaths: ['/mnt/workspace', '/mnt/data'],
       ...change,
     })

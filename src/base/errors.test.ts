@@ -62,3 +62,10 @@ test('the code of a system error, and nothing else', () => {
   assert.equal(systemCode(Object.assign(new Error('x'), { code: 5 })), undefined)
   assert.equal(systemCode({ code: 'ENOENT' }), undefined)
 })
+
+test('what tidying up threw does not hide what happened, unless it is known better', () => {
+  const [first, known] = [new AppError('registry_denied', 'No.'), new AppError('freeze_failed', 'It is frozen still.')]
+  assert.equal(toAppError(new SuppressedError(new Error('close'), first)), first)
+  assert.equal(toAppError(new SuppressedError(known, first)), known)
+  assert.equal(toAppError(new SuppressedError(new Error('close'), new SuppressedError(known, first))), known)
+})

@@ -118,6 +118,9 @@ export class AppError extends Error {
 /** `error` as an AppError: itself, or `internal` with the original as its cause. An abort becomes `cancelled`. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
+  // What tidying up threw hides what came first; the last is told where it is known, as a container that stays frozen is.
+  if (error instanceof SuppressedError)
+    return toAppError(error.error instanceof AppError ? error.error : error.suppressed)
   if (error instanceof Error && error.name === 'AbortError')
     return new AppError('cancelled', 'Cancelled.', { cause: error })
   const text = error instanceof Error ? error.message : String(error)

@@ -27,6 +27,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ['reg.example/A', /lower case/],
   ['https://reg.example/a:v1', /is a URL: write REGISTRY\/REPOSITORY:TAG, without https:\/\//],
   ['docker://reg.example/a:v1', /without docker:\/\//],
+  ['oci://reg.example/a:v1', /without oci:\/\//],
   ['oci:', /must be oci:DIRECTORY:TAG: the directory is missing/],
   ['oci::v1', /the directory is missing/],
   ['oci:/a:b:c', /may have a colon/],

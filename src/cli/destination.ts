@@ -23,13 +23,13 @@ const LAYOUT_TAG = /^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?$/
  * for a digest: what is saved gets its digest from its content.
  */
 export function parseDestination(text: string): Destination {
-  if (text.startsWith(LAYOUT)) return parseLayout(text)
   const scheme = /^(?:https?|docker|oci):\/\//i.exec(text)?.[0]
   if (scheme !== undefined)
     throw new AppError(
       'reference_invalid',
       `${JSON.stringify(text)} is a URL: write REGISTRY/REPOSITORY:TAG, without ${scheme}.`,
     )
+  if (text.startsWith(LAYOUT)) return parseLayout(text)
   const reference = parseReference(text)
   if (reference.digest !== undefined)
     throw new AppError(

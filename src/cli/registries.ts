@@ -35,7 +35,9 @@ const PROBE_MS = 3_000
 /** The registries of one run. */
 export function openRegistries({ config, env, signal }: RegistriesOptions): Registries {
   let insecure: Promise<readonly string[]> | undefined
-  const reachOf = async (registry: string): Promise<Pick<RegistryOptions, 'plainHttp' | 'insecureTls'>> => {
+  const reachOf = async (
+    registry: string,
+  ): Promise<Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'trustedHosts'>> => {
     // Without an engine there is nobody who allows anything; that it is missing is said by who needs it.
     insecure ??= readEngineFacts(config.dockerSocketPath, signal).then(
       (facts) => facts.insecureRegistries,
@@ -46,6 +48,7 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
     // As dockerd: TLS with any certificate, else plain HTTP.
     const speaksTls = isInsecure && (await probeTls(registry))
     return {
+      trustedHosts: config.trustedHosts,
       ...((isPlain || (isInsecure && !speaksTls)) && { plainHttp: true }),
       ...(speaksTls && { plainHttp: false, insecureTls: true }),
     }
@@ -99,6 +102,7 @@ function probeTls(registry: string): Promise<boolean> {
     const socket = connect({
       host: hostnameOf(registry),
       port: Number(port || 443),
+      ...(isIP(hostnameOf(registry)) === 0 && { servername: hostnameOf(registry) }),
       rejectUnauthorized: false,
       timeout: PROBE_MS,
     })

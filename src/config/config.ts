@@ -23,6 +23,8 @@ export interface Config {
   readonly accountId?: string
   /** Where the server may push. Absent: loopback only. */
   readonly registries?: readonly AllowedRegistry[]
+  /** Hosts that registries may send us to, though they are on another site: `host`, `host:port`, `*.domain`. */
+  readonly trustedHosts: readonly string[]
   readonly defaultRepository?: string
   /** Host directories that instances may mount. */
   readonly datasetPaths: readonly string[]
@@ -57,6 +59,7 @@ export const CONFIG_KEYS = [
   'TINTYPE_REGION',
   'TINTYPE_ACCOUNT_ID',
   'TINTYPE_REGISTRIES',
+  'TINTYPE_TRUSTED_HOSTS',
   'TINTYPE_DEFAULT_REPOSITORY',
   'TINTYPE_DATASET_PATHS',
   'TINTYPE_RATE_LIMIT',
@@ -118,6 +121,7 @@ function buildConfig(get: Get): Config {
     dockerSocketPath: get('DOCKER_HOST', values.parseDockerHost) ?? DEFAULT_DOCKER_SOCKET,
     ...(rootKey && { rootAccessKey: { id: rootKey[0], secret: rootKey[1] } }),
     region: get('TINTYPE_REGION', parseRegion) ?? 'local',
+    trustedHosts: get('TINTYPE_TRUSTED_HOSTS', values.parseHosts) ?? [],
     datasetPaths: get('TINTYPE_DATASET_PATHS', parsePaths) ?? [],
     rateLimit: get('TINTYPE_RATE_LIMIT', whole(0, MAX_RATE)) ?? DEFAULT_RATE_LIMIT,
     legacySignatures: get('TINTYPE_LEGACY_SIGNATURES', choice('off', 'on')) === 'on',

@@ -123,6 +123,15 @@ export function parseRegistries(field: FieldName, value: RawValue): readonly All
   })
 }
 
+/** Hosts with or without a port, and `*.domain`. */
+export function parseHosts(field: FieldName, value: RawValue): readonly string[] {
+  return parseList(value).map((item) => {
+    const host = item.toLowerCase()
+    if (HOST.test(host.replace(/^\*\./, ''))) return host
+    throw invalidValue(field, 'a list of HOST, HOST:PORT or *.DOMAIN', item)
+  })
+}
+
 /** `REGISTRY/REPOSITORY` without a tag: the server makes up the tag. */
 export function parseRepository(field: FieldName, value: RawValue): string {
   const text = parseText(field, value)

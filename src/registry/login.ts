@@ -12,7 +12,7 @@ export async function checkLogin(
   registry: string,
   credentials: Credentials | undefined,
   signal?: AbortSignal,
-  reach: Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'allowPrivate'> = {},
+  reach: Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'allowPrivate' | 'trustedHosts'> = {},
 ): Promise<void> {
   const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry
   const client = openClient({
@@ -20,7 +20,7 @@ export async function checkLogin(
     registry,
     host,
     credentials: async () => credentials,
-    trustedHosts: [],
+    trustedHosts: reach.trustedHosts ?? [],
     userAgent: 'tintype',
     pace: systemPace,
   })

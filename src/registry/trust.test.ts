@@ -88,9 +88,10 @@ test('another host that is asked for before the registry was seen gets no privat
 })
 
 test('private addresses can be allowed for a listed host or for all, and forbidden for the registry too', () => {
-  const listed = addressGuard({ registryHost: 'registry.example.com', trustedHosts: ['auth.corp'] })
+  const listed = addressGuard({ registryHost: 'registry.example.com', trustedHosts: ['auth.corp', '*.corp:9000'] })
   listed('registry.example.com', ['8.8.8.8'])
   assert.deepEqual(listed('auth.corp', ['10.0.0.1']), ['10.0.0.1'])
+  assert.deepEqual(listed('store.corp', ['10.0.0.2']), ['10.0.0.2'], 'the entry has a port')
   const all = addressGuard({ registryHost: 'registry.example.com', trustedHosts: [], allowPrivate: true })
   all('registry.example.com', ['8.8.8.8'])
   assert.deepEqual(all('auth.example.com', ['10.0.0.1']), ['10.0.0.1'])

@@ -72,7 +72,7 @@ export function addressGuard(options: AddressGuardOptions): (host: string, addre
   return (host, addresses) => {
     const classes = new Map(addresses.map((address) => [address, classifyAddress(address)]))
     if (host === options.registryHost) registryIsPrivate ??= [...classes.values()].includes('private')
-    const listed = options.trustedHosts.some((entry) => matchesEntry(entry, host, ''))
+    const listed = options.trustedHosts.some((entry) => matchesEntry(entry.replace(/:\d+$/, ''), host, ''))
     const privateAllowed = options.allowPrivate ?? (registryIsPrivate === true || listed)
     const kept = addresses.filter(
       (address) => classes.get(address) === 'public' || (privateAllowed && classes.get(address) === 'private'),
@@ -85,7 +85,7 @@ export function addressGuard(options: AddressGuardOptions): (host: string, addre
 function addressRefused(host: string, addresses: readonly string[], registry: string): AppError {
   const isPrivate = addresses.some((address) => classifyAddress(address) === 'private')
   const why = isPrivate
-    ? `a private address, which a public registry must not send us to: list ${host} as trusted if that is wanted`
+    ? `a private address, which a public registry must not send us to: list ${host} in TINTYPE_TRUSTED_HOSTS if that is wanted`
     : 'a link-local or metadata address, which is never connected to'
   return new AppError('registry_untrusted', `${host} is at ${addresses.join(', ')}, ${why}.`, {
     details: { host, registry, addresses },
@@ -123,12 +123,12 @@ export function checkUrl(url: URL, use: 'registry' | 'token' | 'download', optio
   if (sameSite(url.hostname, registry.hostname)) return
   const listed = [...options.trustedHosts, ...(BUILT_IN[registry.hostname] ?? [])]
   if (!listed.some((entry) => matchesEntry(entry, url.hostname, url.port)))
-    refuse('which is another site: list that host as trusted if that is wanted')
+    refuse('which is another site: list that host in TINTYPE_TRUSTED_HOSTS if that is wanted')
 }
 
 function matchesEntry(entry: string, hostname: string, port: string): boolean {
-  if (entry.startsWith('*.')) return hostname.endsWith(entry.slice(1))
-  return entry === hostname || (port !== '' && entry === `${hostname}:${port}`)
+  const isSame = (name: string) => (entry.startsWith('*.') ? name.endsWith(entry.slice(1)) : entry === name)
+  return isSame(hostname) || (port !== '' && isSame(`${hostname}:${port}`))
 }
 
 /**

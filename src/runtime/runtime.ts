@@ -17,6 +17,8 @@ export interface InstanceSpec {
   readonly imageUrl: string
   /** For the pull of the image, and for nothing else. */
   readonly imageAuth?: Login
+  /** The manifest that the tag has, as far as we know: an engine that has another one under it pulls again. */
+  readonly imageDigest?: string
   /** Thousandths of a core. Absent: all cores of the host. */
   readonly cpuMilli?: number
   /** Absent: all memory of the host. */
@@ -138,6 +140,8 @@ export interface RegistryAccess {
   readonly plainHttp?: boolean
   /** False: never at a private address. Absent: as design.md §4.6, where the registry itself is. */
   readonly allowPrivate?: boolean
+  /** TINTYPE_TRUSTED_HOSTS */
+  readonly trustedHosts?: readonly string[]
   readonly login?: Login
 }
 
@@ -190,6 +194,8 @@ export interface Runtime {
     signal?: AbortSignal,
     onProgress?: (progress: PullProgress) => void,
   ): Promise<RuntimeHandle>
+  /** What `create` would need beside the instance itself is there, its image pulled. Throws as `create`. */
+  prepare(spec: InstanceSpec, signal?: AbortSignal, onProgress?: (progress: PullProgress) => void): Promise<void>
   /** Fine when it runs already. Throws `container_not_found`, `insufficient_resource`, `parameter_invalid`. */
   start(handle: RuntimeHandle, signal?: AbortSignal): Promise<void>
   /**
@@ -199,8 +205,11 @@ export interface Runtime {
   update(handle: RuntimeHandle, changes: RuntimeChanges, signal?: AbortSignal): Promise<void>
   /** Asks its processes to end, and ends them after the grace. Fine when it is stopped, or gone. */
   stop(handle: RuntimeHandle, options: { readonly graceSeconds: number }, signal?: AbortSignal): Promise<void>
-  /** With its writable layer; `volumes`: and with what is in /mnt/workspace. Fine when it is gone. */
-  remove(handle: RuntimeHandle, options: { readonly volumes: boolean }, signal?: AbortSignal): Promise<void>
+  /**
+   * Every container of the instance, also one that nobody has noted, with its writable layer and its files on the host;
+   * `volumes`: and with what is in /mnt/workspace. Fine when there is none.
+   */
+  remove(instanceId: string, options: { readonly volumes: boolean }, signal?: AbortSignal): Promise<void>
   /** Undefined: there is no such container. */
   inspect(handle: RuntimeHandle, signal?: AbortSignal): Promise<RuntimeState | undefined>
   find(instanceId: string, signal?: AbortSignal): Promise<RuntimeHandle | undefined>

@@ -10,6 +10,8 @@ export interface InstanceFacts {
   readonly status: string
   /** Of the catalogue; empty when the instance was made from a reference. */
   readonly imageId: string
+  /** When it was started last; null: never. */
+  readonly startedMs: number | null
   /** Absent while there is no container. */
   readonly handle: RuntimeHandle | undefined
   /** Where something is mounted: never saved. */

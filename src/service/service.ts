@@ -66,6 +66,7 @@ export async function openService({ config, clock, log }: ServiceOptions): Promi
     table: store.registries,
     secrets: store.secrets,
     clock,
+    trustedHosts: config.trustedHosts,
     ...(config.registries && { configured: config.registries }),
   })
   const areas = openAreas({ config, clock, log, store, runtime, identities, registries }, opened)

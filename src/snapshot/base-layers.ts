@@ -1,5 +1,6 @@
 /** The base's layers in the target: taken over where a registry has them, sent only where there is no other way. */
 import { throwIfAborted } from '#base/abort.ts'
+import { AppError } from '#base/errors.ts'
 import type { ImageBase } from '#oci/append-layers.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { isForeignLayer } from '#oci/manifest.ts'
@@ -32,8 +33,15 @@ export async function ensureBaseLayers(
   if (!found) return exportBase(base, target, { ...options, pushOptions: send })
   const { image, repository } = found
   const { signal } = options
-  await sendLayers(image.layers, { from: repository, target, send, ...(signal && { signal }) })
-  return image
+  try {
+    await sendLayers(image.layers, { from: repository, target, send, ...(signal && { signal }) })
+    return image
+  } catch (error) {
+    // A registry may have lost a layer of an image that it still names (attacks.md A10): the engine has them all.
+    if (!(error instanceof AppError) || error.code !== 'blob_missing') throw error
+    options.onWarning?.(`${repository.name} has lost a layer of the base image: it comes out of the engine.`)
+    return exportBase(base, target, { ...options, pushOptions: send })
+  }
 }
 
 export interface Transfer extends CallOptions {

@@ -12,11 +12,14 @@ export interface ClaimOptions {
 export function workOnInstances(db: Db) {
   return {
     /** What waits for a worker now, longest first: ids and the fences to claim them with. */
-    claimable(nowMs: number, limit: number): Promise<readonly { instanceId: string; fence: number }[]> {
+    claimable(
+      nowMs: number,
+      { limit, onlyEnds }: { readonly limit: number; readonly onlyEnds: boolean },
+    ): Promise<readonly { instanceId: string; fence: number }[]> {
       return db
         .selectFrom('instances')
         .select(['instanceId', 'fence'])
-        .where('wanted', '<>', '')
+        .where((where) => (onlyEnds ? where('wanted', 'in', ['stop', 'delete']) : where('wanted', '<>', '')))
         .where('status', '<>', 'Saving')
         .where('leaseExpiresMs', '<=', nowMs)
         .where('retryMs', '<=', nowMs)

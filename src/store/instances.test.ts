@@ -58,14 +58,18 @@ forEachStore('instances', (open) => {
     const { instances } = await open()
     await instances.insert(anInstance({ wanted: 'run' }))
     const lease = { owner: 'first', nowMs: 1000, expiresMs: 2000 }
-    assert.deepEqual(await instances.claimable(1000, 10), [{ instanceId: 'dsw-a', fence: 0 }])
+    assert.deepEqual(await instances.claimable(1000, { limit: 10, onlyEnds: false }), [
+      { instanceId: 'dsw-a', fence: 0 },
+    ])
     const claimed = await instances.claim('dsw-a', 0, lease)
     assert.deepEqual([claimed?.owner, claimed?.fence], ['first', 1])
     assert.equal(await instances.claim('dsw-a', 0, { ...lease, owner: 'second' }), undefined)
-    assert.deepEqual(await instances.claimable(1999, 10), [])
+    assert.deepEqual(await instances.claimable(1999, { limit: 10, onlyEnds: false }), [])
     assert.equal(await instances.renew('dsw-a', 1, 3000), true)
-    assert.deepEqual(await instances.claimable(2999, 10), [])
-    assert.deepEqual(await instances.claimable(3000, 10), [{ instanceId: 'dsw-a', fence: 1 }])
+    assert.deepEqual(await instances.claimable(2999, { limit: 10, onlyEnds: false }), [])
+    assert.deepEqual(await instances.claimable(3000, { limit: 10, onlyEnds: false }), [
+      { instanceId: 'dsw-a', fence: 1 },
+    ])
   })
 
   test('who has lost the lease neither writes, nor keeps it, nor removes', async () => {
@@ -96,7 +100,7 @@ forEachStore('instances', (open) => {
     test(`what no worker takes: ${reason}`, async () => {
       const { instances } = await open()
       await instances.insert(anInstance(patch))
-      assert.deepEqual(await instances.claimable(1000, 10), [])
+      assert.deepEqual(await instances.claimable(1000, { limit: 10, onlyEnds: false }), [])
     })
 
   test('an instance takes along what belongs to it alone', async () => {

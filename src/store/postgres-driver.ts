@@ -26,6 +26,9 @@ export class PostgresDriver implements Driver {
       max: MAX_CONNECTIONS,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: STATEMENT_TIMEOUT_MS,
+      // Where nothing comes back at all, TCP would wait for a quarter of an hour.
+      query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
+      keepAlive: true,
       application_name: 'tintype',
       // Counts and milliseconds fit a number; as text, which pg gives by default, they would be compared as text.
       types: { getTypeParser: (id, format) => (id === INT8 ? Number : types.getTypeParser(id, format)) },
@@ -130,7 +133,7 @@ const parseRows = <R>(names: readonly string[], rows: readonly unknown[][]): R[]
 function isLost(error: unknown): boolean {
   const code = systemCode(error) ?? ''
   if (/^(?:08|57P|53|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH)/.test(code)) return true
-  return error instanceof Error && /^Connection terminated|is not queryable$/.test(error.message)
+  return error instanceof Error && /^(?:Connection terminated|Query read timeout)|is not queryable$/.test(error.message)
 }
 
 function unavailable(cause: unknown): AppError {

@@ -47,6 +47,25 @@ forEachStore('snapshots', (open) => {
     assert.equal(begun.filter(Boolean).length, 1)
   })
 
+  test('what a reference stands for is the newest that was saved there', async () => {
+    const { snapshots, snapshotQueue } = await open()
+    const failed = { status: 'Failed', reasonCode: 'TagExists', reasonMessage: 'It exists.' } as const
+    const save = async (snapshotId: string, isSaved: boolean, nowMs: number) => {
+      await snapshots.insert({ ...NEW, snapshotId, instanceId: snapshotId }, nowMs)
+      const claimed = await snapshotQueue.claimNext({ ...OWNER, nowMs })
+      assert.ok(claimed)
+      const manifest = { digest: `sha256:${snapshotId}`, text: '{}' }
+      await snapshotQueue.renew(claimed, { nowMs, leaseMs: 100 }, { manifest })
+      await snapshotQueue.end(claimed, isSaved ? { status: 'Saved', imageId: 'image-1' } : failed, nowMs)
+    }
+    assert.equal(await snapshots.digestSavedAs(NEW.imageUrl), undefined)
+    await save('snp-1', true, 1_000)
+    await save('snp-2', true, 2_000)
+    await save('snp-3', false, 3_000)
+    assert.equal(await snapshots.digestSavedAs(NEW.imageUrl), 'sha256:snp-2')
+    assert.equal(await snapshots.digestSavedAs('r.example.com/a:v2'), undefined)
+  })
+
   test('when one is finished the next may begin', async () => {
     const { snapshots, snapshotQueue } = await open()
     await snapshots.insert(NEW, 1_000)

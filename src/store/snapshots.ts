@@ -48,6 +48,8 @@ export interface SnapshotsTable {
   ): Promise<ReadonlyMap<string, readonly SnapshotSummary[]>>
   /** The saved ones that a schedule made, the newest first. */
   savedBySchedule(scheduleId: string, limit: number): Promise<readonly SnapshotRecord[]>
+  /** The manifest of the newest that was saved under this reference. */
+  digestSavedAs(imageUrl: string): Promise<string | undefined>
   /** Any replica may have it cancelled: its owner sees this within a second. False: there is no unfinished one. */
   requestCancel(snapshotId: string): Promise<boolean>
   /** Its records stay when an instance goes. */
@@ -84,6 +86,18 @@ export function snapshotsTable(db: Db): SnapshotsTable {
         .limit(limit)
         .execute()
       return rows.map(parseSnapshotRow)
+    },
+    async digestSavedAs(imageUrl) {
+      const row = await db
+        .selectFrom('snapshots')
+        .select('manifestDigest')
+        .where('imageUrl', '=', imageUrl)
+        .where('status', '=', 'Saved')
+        .orderBy('createdMs', 'desc')
+        .orderBy('snapshotId', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row?.manifestDigest ?? undefined
     },
     async requestCancel(snapshotId) {
       const changed = await db

@@ -156,7 +156,7 @@ for (const name of instanceEngines())
       await runtime.start(restored)
       assert.equal(await lab.exec(restored, 'sh', '-c', 'ls /data | wc -l'), '400', '399, and `now`')
       assert.equal(await lab.exec(restored, 'sh', '-c', 'wc -c < /data/400'), '20000')
-      await runtime.remove(restored, { volumes: true })
+      await runtime.remove(restored.instanceId, { volumes: true })
       await engine.docker(['rmi', imageUrl])
     })
 

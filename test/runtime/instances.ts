@@ -64,7 +64,7 @@ export async function openTestRuntime(engine: Engine): Promise<TestRuntime> {
     async [Symbol.asyncDispose]() {
       for (const id of ids) {
         const handle = await runtime.find(id)
-        if (handle) await runtime.remove(handle, { volumes: true })
+        if (handle) await runtime.remove(handle.instanceId, { volumes: true })
       }
       rmSync(directory, { recursive: true })
     },

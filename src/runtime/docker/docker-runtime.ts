@@ -2,7 +2,7 @@ import { preview } from '#snapshot/preview.ts'
 import type { Runtime } from '#runtime/runtime.ts'
 import { openApi } from './api.ts'
 import { startCaptureChild } from './capture/run.ts'
-import { createInstance } from './instance/create.ts'
+import { createInstance, prepareInstance } from './instance/create.ts'
 import { watchInstances } from './instance/events.ts'
 import { findInstance, inspectInstance } from './instance/find.ts'
 import { readHost } from './instance/host.ts'
@@ -32,10 +32,11 @@ export function openDockerRuntime(options: DockerRuntimeOptions): Runtime {
   const stats = openStats(api)
   return {
     create: (spec, signal, onProgress) => createInstance(api, spec, { home, signal, onProgress }),
+    prepare: async (spec, signal, onProgress) => void (await prepareInstance(api, spec, { home, signal, onProgress })),
     start: (handle, signal) => startInstance(api, handle, signal),
     update: (handle, changes, signal) => updateInstance(api, handle, { home, changes, signal }),
     stop: (handle, { graceSeconds }, signal) => stopInstance(api, handle, { graceSeconds, signal }),
-    remove: (handle, { volumes }, signal) => removeInstance(api, handle, { home, volumes, signal }),
+    remove: (instanceId, { volumes }, signal) => removeInstance(api, instanceId, { home, volumes, signal }),
     inspect: (handle, signal) => inspectInstance(api, handle, signal),
     find: (instanceId, signal) => findInstance(api, instanceId, signal),
     watch: (signal) => watchInstances(api, signal),

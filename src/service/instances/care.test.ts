@@ -75,6 +75,25 @@ forEachStore('instances that are looked after', (open) => {
     assert.equal(stopped?.accumulatedMs, 19 * MINUTE + 3000)
   })
 
+  test('an instance that has got GPUs since its culler was made is not culled: nobody knows how busy those are', async () => {
+    const clock = new TestClock()
+    const store = await open({ clock })
+    await using service = openTestInstances(store)
+    const { runtime, instances } = service
+    const id = await service.running()
+    await createCuller(instances.parts, { instanceId: id, cpuPct: 5, gpuPct: 5, maxIdleMinutes: 10 }, ALICE)
+    const { version } = (await store.instances.find(id))!
+    assert.ok(await store.instances.update({ instanceId: id, version }, { gpuCount: 1 }))
+    runtime.cpuPercent = 0
+    const readings = async () => runtime.calls.filter((call) => call === `stats ${id}`).length
+    for (let minutes = 0; minutes < 30; minutes += 6) {
+      const before = await readings()
+      clock.pass(6 * MINUTE)
+      await eventually(async () => (await readings()) > before)
+    }
+    assert.equal((await store.instances.find(id))?.status, 'Running')
+  })
+
   test('what was idle before a stop, or while no server measured, does not count', async () => {
     const clock = new TestClock()
     const store = await open({ clock })

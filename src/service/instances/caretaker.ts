@@ -137,7 +137,8 @@ export class InstanceCaretaker implements AsyncDisposable {
 
   /** What could not be measured is neither idle nor busy. */
   async #cull(record: InstanceRecord, culler: CullerRow | undefined, stats: RuntimeStats | undefined): Promise<void> {
-    if (!culler || !stats) return
+    // One that has got GPUs since: how busy those are nobody knows.
+    if (!culler || !stats || record.gpuCount > 0) return
     const { instanceId, cpuPct, maxIdleMinutes, idleSinceMs } = culler
     const sinceMs = this.#isNew ? null : idleFrom(culler, record)
     const { store, clock } = this.#parts

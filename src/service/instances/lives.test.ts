@@ -67,6 +67,94 @@ forEachStore('the life of an instance', (open) => {
     await until(id, isStatus('Running'))
   })
 
+  test('the engine is told what was saved last under the tag: it may have what was there before', async () => {
+    const store = await open()
+    await using service = openTestInstances(store)
+    const { runtime } = service
+    const seen: (string | undefined)[] = []
+    runtime.after = (call, id) => {
+      if (call === 'create') seen.push(runtime.containers.get(id)?.spec.imageDigest)
+    }
+    const imageUrl = 'r.example.com/lab/my_app:v1'
+    await service.running({ imageUrl })
+    const snapshot = { snapshotId: 'snp-1', instanceId: 'dsw-gone', workspaceId: '1', userId: '100', name: 'v1' }
+    const request = { description: '', overwrite: true, excludePaths: [], labels: [], origin: 'api' } as const
+    await store.snapshots.insert({ ...snapshot, ...request, imageUrl }, 1000)
+    const claimed = await store.snapshotQueue.claimNext({ owner: 'one', leaseMs: 1000, nowMs: 1000 })
+    assert.ok(claimed)
+    const manifest = { digest: 'sha256:new', text: '{}' }
+    await store.snapshotQueue.renew(claimed, { nowMs: 1000, leaseMs: 1000 }, { manifest })
+    await store.snapshotQueue.end(claimed, { status: 'Saved', imageId: 'image-1' }, 1000)
+    await service.running({ imageUrl: 'r.example.com/lab/my_app:v1' })
+    await service.running({ imageUrl: 'R.Example.com/lab/my_app:v1' })
+    assert.deepEqual(seen, [undefined, 'sha256:new', 'sha256:new'])
+  })
+
+  test('what is mistaken in an update costs nothing of what the container holds', async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, until } = service
+    const id = await service.running()
+    const { containerId } = runtime.containers.get(id)!
+    await instances.stopOne(id, ALICE)
+    await until(id, isStatus('Stopped'))
+    runtime.before = (call) => {
+      if (call === 'prepare') throw new AppError('image_not_found', 'There is no such image.')
+    }
+    const to = (imageUrl: string) =>
+      instances.update(id, { draft: { echo: {}, imageUrl }, removal: { echo: [] }, start: true }, ALICE)
+    await to('r.example/tpyo:1')
+    await until(id, isStatus('Failed'))
+    assert.equal(runtime.containers.get(id)?.containerId, containerId)
+    runtime.before = () => undefined
+    await to('r.example/right:1')
+    await until(id, isStatus('Running'))
+    assert.equal(runtime.containers.get(id)?.spec.imageUrl, 'r.example/right:1')
+  })
+
+  test('a deletion takes what nobody has noted: another container, or only a volume', async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, until } = service
+    const id = await service.running()
+    runtime.containers.set(id, { ...runtime.containers.get(id)!, containerId: 'of a server that has died' })
+    await instances.deleteOne(id, ALICE)
+    await until(id, (record) => record === undefined)
+    assert.deepEqual([runtime.containers.size, runtime.volumes.size], [0, 0])
+
+    const other = await service.running()
+    runtime.lose(other)
+    await until(other, isStatus('Failed'))
+    runtime.before = (call) => {
+      if (call === 'prepare') throw new AppError('image_not_found', 'There is no such image.')
+    }
+    await instances.startOne(other, ALICE)
+    await until(other, (record) => record?.status === 'Failed' && record.handle === undefined)
+    await instances.deleteOne(other, ALICE)
+    await until(other, (record) => record === undefined)
+    assert.equal(runtime.volumes.size, 0)
+  })
+
+  test('a stop and a deletion do not wait for pulls, however many there are', async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, until } = service
+    const [stopped, deleted] = [await service.running(), await service.running()]
+    let pulls = 0
+    const over = Promise.withResolvers<void>()
+    runtime.before = (call) => {
+      if (call !== 'prepare') return
+      pulls++
+      return over.promise
+    }
+    const pulling = await Promise.all(Array.from({ length: 12 }, () => instances.create({ ...DRAFT }, ALICE)))
+    while (pulls < 8) await new Promise((resolve) => setTimeout(resolve, 2))
+    await instances.stopOne(stopped, ALICE)
+    await instances.deleteOne(deleted, ALICE)
+    await until(stopped, isStatus('Stopped'))
+    await until(deleted, (record) => record === undefined)
+    assert.equal(pulls, 8)
+    over.resolve()
+    for (const id of pulling) await until(id, isStatus('Running'))
+  })
+
   const failures: readonly (readonly [AppError, string, string])[] = [
     [new AppError('image_not_found', 'There is no such image.'), 'ImagePullBackOff', 'an image that is not there'],
     [new AppError('registry_denied', 'Wrong password.'), 'ImagePullBackOff', 'a registry that refuses'],

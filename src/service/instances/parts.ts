@@ -24,7 +24,18 @@ export interface InstanceSnapshots {
 
 export type InstanceRuntime = Pick<
   Runtime,
-  'create' | 'start' | 'update' | 'stop' | 'remove' | 'inspect' | 'find' | 'watch' | 'stats' | 'logs' | 'host'
+  | 'prepare'
+  | 'create'
+  | 'start'
+  | 'update'
+  | 'stop'
+  | 'remove'
+  | 'inspect'
+  | 'find'
+  | 'watch'
+  | 'stats'
+  | 'logs'
+  | 'host'
 >
 
 export interface InstanceParts {

@@ -100,10 +100,7 @@ export async function deleteInstance(
 ): Promise<void> {
   await findVisible(parts.store, instanceId, viewer)
   const unfinished = await parts.store.snapshots.unfinishedOf(instanceId)
-  if (unfinished) {
-    const message = `Instance ${instanceId} is being saved as ${unfinished.snapshotId}: wait for that snapshot, or delete it first.`
-    throw new AppError('snapshot_in_progress', message, { details: { snapshotId: unfinished.snapshotId } })
-  }
+  if (unfinished) throw beingSaved(unfinished)
   await changeInstance(parts, instanceId, (record) => {
     if (record.status === 'Saving') throw wrongState(record, ['Running', 'Stopped', 'Failed'], 'deleted')
     if (record.wanted === 'delete') return undefined
@@ -111,6 +108,12 @@ export async function deleteInstance(
     return { patch, event: { level: 'Info', text: 'The instance is being deleted.' } }
   })
   parts.worker.wake(instanceId)
+}
+
+/** Its container is needed until then: what cannot be pushed is captured again. */
+export function beingSaved({ instanceId, snapshotId }: { readonly instanceId: string; readonly snapshotId: string }) {
+  const message = `Instance ${instanceId} is being saved as ${snapshotId}: wait for that snapshot, or delete it first.`
+  return new AppError('snapshot_in_progress', message, { details: { snapshotId } })
 }
 
 /** What became of each instance of a batch. */

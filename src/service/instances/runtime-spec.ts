@@ -1,4 +1,5 @@
 import { AppError } from '#base/errors.ts'
+import { formatReference, parseReference } from '#oci/reference.ts'
 import type { InstanceSpec, RuntimeChanges, RuntimeHandle } from '#runtime/runtime.ts'
 import type { InstanceRecord } from '#store/instance-record.ts'
 import { recheckSource } from './datasets.ts'
@@ -18,6 +19,11 @@ export async function runtimeSpec(
   const { instanceId, spec, gpuCount, gpuType, imageAuthEncrypted } = record
   const { environment, onStart } = parsePrivate(store.secrets, spec.privateSealed)
   await requireSameSources(record, datasetPaths)
+  const imageUrl = pulledReference(record.imageUrl)
+  // A snapshot may have moved the tag since the engine has got it.
+  const { registry, ...rest } = parseReference(imageUrl)
+  const savedAs = formatReference({ registry: registry.toLowerCase(), ...rest })
+  const imageDigest = await store.snapshots.digestSavedAs(savedAs)
   const binds = spec.datasets.map(({ source, mountPath, access }) => ({
     source,
     target: mountPath,
@@ -25,7 +31,8 @@ export async function runtimeSpec(
   }))
   return {
     instanceId,
-    imageUrl: pulledReference(record.imageUrl),
+    imageUrl,
+    ...(imageDigest !== undefined && { imageDigest }),
     ...(imageAuthEncrypted !== null && {
       imageAuth: parseImageAuth(unsealImageAuth(store.secrets, imageAuthEncrypted)),
     }),

@@ -63,10 +63,10 @@ export function instanceSaving(parts: SavingParts) {
 }
 
 function factsOf(record: InstanceRecord): InstanceFacts {
-  const { instanceId, workspaceId, userId, accessibility, status, imageId, spec } = record
+  const { instanceId, workspaceId, userId, accessibility, status, startedMs, imageId, spec } = record
   const mountPaths = [WORKSPACE, ...spec.datasets.map(({ mountPath }) => mountPath)]
   const handle = parseHandle(record)
-  return { instanceId, workspaceId, userId, accessibility, status, imageId, handle, mountPaths }
+  return { instanceId, workspaceId, userId, accessibility, status, startedMs, imageId, handle, mountPaths }
 }
 
 export function backToRunning({ status }: InstanceRecord): Change | undefined {

@@ -45,9 +45,14 @@ async function prepareStep(parts: InstanceParts, record: InstanceRecord, options
   const { runtime } = parts
   const { signal } = options
   const { instanceId, generation } = record
-  const isCurrent = record.madeGeneration === generation
-  if (!isCurrent) await removeOld(parts, record, signal)
-  const handle = await runtime.create(await runtimeSpec(parts, record), signal, tellProgress(parts, record))
+  const spec = await runtimeSpec(parts, record)
+  const onProgress = tellProgress(parts, record)
+  if (record.madeGeneration !== generation) {
+    // What the old one holds is not given up for one that cannot be made.
+    await runtime.prepare(spec, signal, onProgress)
+    await runtime.remove(instanceId, { volumes: false }, signal)
+  }
+  const handle = await runtime.create(spec, signal, onProgress)
   const gpuMemoryBytes = await gpuMemoryOf(parts, record, signal)
   const isNew = parseHandle(record)?.containerId !== handle.containerId
   const text = `The container of ${instanceId} was made from ${record.imageUrl}.`
@@ -55,12 +60,6 @@ async function prepareStep(parts: InstanceParts, record: InstanceRecord, options
     patch: { status: 'Starting', handle, madeGeneration: generation, gpuMemoryBytes, ...NO_REASON },
     ...(isNew && { event: { level: 'Info', text } }),
   })
-}
-
-async function removeOld(parts: InstanceParts, record: InstanceRecord, signal: AbortSignal): Promise<void> {
-  const { runtime } = parts
-  const old = parseHandle(record) ?? (await runtime.find(record.instanceId, signal))
-  if (old) await runtime.remove(old, { volumes: false }, signal)
 }
 
 async function gpuMemoryOf(
@@ -151,8 +150,7 @@ async function deleteStep(parts: InstanceParts, record: InstanceRecord, options:
   const { runtime, store, clock } = parts
   const { instanceId } = record
   const { fence, signal } = options
-  const handle = parseHandle(record) ?? (await runtime.find(instanceId, signal))
-  if (handle) await runtime.remove(handle, { volumes: true }, signal)
+  await runtime.remove(instanceId, { volumes: true }, signal)
   return store.transaction(async (tables) => {
     // Counted as a change first: whoever has read the row before must not write it any more.
     const change = { patch: { handle: undefined } }

@@ -166,6 +166,27 @@ forEachStore('an update of a stopped instance', (open) => {
     await instances.update(id, to({ onStart: 'echo all' }), ROOT)
   })
 
+  test('to another image waits for the snapshot that is on its way: another try needs the container', async () => {
+    const store = await open()
+    await using service = openTestInstances(store)
+    const { instances } = service
+    const id = await stopped(service, {})
+    const snapshot = {
+      snapshotId: 'snp-1',
+      instanceId: id,
+      workspaceId: '1',
+      userId: '100',
+      name: 'v1',
+      description: '',
+    }
+    const request = { imageUrl: 'r.io/a:v1', overwrite: false, excludePaths: [], labels: [], origin: 'api' } as const
+    assert.ok(await store.snapshots.insert({ ...snapshot, ...request }, 1000))
+    await assert.rejects(instances.update(id, to({ imageUrl: 'r.io/a/b:c' }), ALICE), { code: 'snapshot_in_progress' })
+    await instances.update(id, to({ onStart: 'echo more' }), ALICE)
+    await store.snapshots.remove('snp-1')
+    await instances.update(id, to({ imageUrl: 'r.io/a/b:c' }), ALICE)
+  })
+
   test('a dataset that leads elsewhere since the container was made keeps it from starting', async () => {
     const root = realpathSync(mkdtempSync(join(tmpdir(), 'tintype-datasets-')))
     after(() => rmSync(root, { recursive: true }))

@@ -1,6 +1,7 @@
 import { AppError } from '#base/errors.ts'
 import { parseReference } from '#oci/reference.ts'
 import type { InstanceDocument, InstancePatch, InstanceRecord, RequestedResource } from '#store/instance-record.ts'
+import type { SnapshotRecord } from '#store/snapshot-record.ts'
 import { checkEnvironment, checkName, checkOnStart, checkOwner, checkPriority } from './checks.ts'
 import { changeInstance, wrongState, type Change } from './change.ts'
 import { resolveDatasets } from './datasets.ts'
@@ -10,7 +11,7 @@ import { parseImageAuth } from './image-auth.ts'
 import { chooseImage, pulledReference, type ChosenImage } from './image-choice.ts'
 import { invalid } from './invalid.ts'
 import type { InstanceParts, Viewer } from './parts.ts'
-import { startChange, type Wakeable } from './power.ts'
+import { beingSaved, startChange, type Wakeable } from './power.ts'
 import { parsePrivate, sealImageAuth, sealPrivate, type PrivatePart } from './private-part.ts'
 import { requestOf, resourcesOfRequest, resourcesOfSize, type Resources } from './resources.ts'
 
@@ -29,7 +30,7 @@ interface Resolved {
 
 /**
  * Change an instance; what is absent stays. Throws `parameter_invalid` for a value that it has already, or that breaks a
- * rule; `instance_state_invalid` when the change is one of the container and the instance is not Stopped or Failed;
+ * rule; `snapshot_in_progress` when it needs another container and this one is being saved; `instance_state_invalid` when the change is one of the container and the instance is not Stopped or Failed;
  * `name_taken`. Cores, memory and the start command are changed of the container that is there. All else needs a new one,
  * and what the old one holds and was not saved is lost with it: an event says so.
  */
@@ -44,7 +45,10 @@ export async function updateInstance(
   checkOwner(draft.userId, { userId, seesAll: viewer.seesAll })
   checkDraft(draft)
   const resolved = await resolve(parts, draft, viewer)
-  const changed = await changeInstance(parts, instanceId, (record) => changeOf(parts, record, { update, resolved }))
+  const saving = await parts.store.snapshots.unfinishedOf(instanceId)
+  const changed = await changeInstance(parts, instanceId, (record) =>
+    changeOf(parts, record, { update, resolved, saving }),
+  )
   if (changed.wanted !== '') parts.worker.wake(instanceId)
 }
 
@@ -103,6 +107,8 @@ interface Wish {
   readonly update: InstanceUpdate
   readonly resolved: Resolved
   readonly size: Size | undefined
+  /** Of this instance, and not in the registry yet. */
+  readonly saving: SnapshotRecord | undefined
 }
 
 function changeOf(parts: InstanceParts, record: InstanceRecord, asked: Omit<Wish, 'size'>): Change {
@@ -121,6 +127,7 @@ function changeOf(parts: InstanceParts, record: InstanceRecord, asked: Omit<Wish
     spec: spec.document,
   }
   const isRemade = spec.isRemade || needsNewContainer(record, ofContainer)
+  if (isRemade && wish.saving) throw beingSaved(wish.saving)
   const isHeld = isRemade || spec.isStartChanged || Object.keys(ofContainer).length > 0
   if (isHeld && !['Stopped', 'Failed'].includes(record.status))
     throw wrongState(record, ['Stopped', 'Failed'], 'given another image, size, environment, start command or dataset')

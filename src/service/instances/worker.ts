@@ -9,6 +9,8 @@ import { takeStep } from './steps.ts'
 
 /** Instances that one server works on at a time: pulls and starts wait for the engine, not for us. */
 const AT_ONCE = 8
+/** Pulls take as long as they like, and nobody's stop or deletion waits for them. */
+const ENDS_BESIDE = 8
 /** Tries of a start before the instance counts as failed; a stop and a deletion are tried until they succeed. */
 const START_ATTEMPTS = 5
 
@@ -66,9 +68,11 @@ export class InstanceWorker implements AsyncDisposable {
   async #claimAll(): Promise<void> {
     const { store, clock, owner } = this.#parts
     const free = AT_ONCE - this.#holds.size
-    if (free <= 0) return
+    const onlyEnds = free <= 0
+    const limit = onlyEnds ? free + ENDS_BESIDE : free
+    if (limit <= 0) return
     const nowMs = clock.wallMs()
-    for (const { instanceId, fence } of await store.instances.claimable(nowMs, free)) {
+    for (const { instanceId, fence } of await store.instances.claimable(nowMs, { limit, onlyEnds })) {
       const lease = { owner, nowMs, expiresMs: nowMs + this.#times.leaseMs }
       const record = await store.instances.claim(instanceId, fence, lease)
       if (!record || this.#stop.signal.aborted) continue

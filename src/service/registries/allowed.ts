@@ -54,6 +54,7 @@ function accessOf(host: string, registered: RegistryRecord | undefined, parts: R
     ...(plainHttp && { plainHttp }), // else https, but on loopback what it answers to
     // Only the configuration, which is the administrator's, may lead into private networks.
     ...(!isConfigured(host, parts) && { allowPrivate: false }),
+    ...(parts.trustedHosts && parts.trustedHosts.length > 0 && { trustedHosts: parts.trustedHosts }),
     ...(login && { login }),
   }
 }
@@ -70,11 +71,12 @@ function loginOf({ userNameEncrypted, passwordEncrypted }: RegistryRecord, { sec
 
 /** For the registry client: the same rules. */
 export function optionsFor(access: RegistryAccess, repository: string): RegistryOptions {
-  const { host, plainHttp, allowPrivate } = access
+  const { host, plainHttp, allowPrivate, trustedHosts } = access
   return {
     registry: host,
     repository,
     credentials: async () => credentialsOf(access),
+    ...(trustedHosts && { trustedHosts }),
     ...(plainHttp !== undefined && { plainHttp }),
     ...(allowPrivate !== undefined && { allowPrivate }),
   }

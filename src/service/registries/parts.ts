@@ -9,6 +9,8 @@ export interface RegistriesParts {
   readonly clock: Clock
   /** TINTYPE_REGISTRIES; absent: loopback. */
   readonly configured?: readonly AllowedRegistry[]
+  /** TINTYPE_TRUSTED_HOSTS */
+  readonly trustedHosts?: readonly string[]
   /** The addresses of a host name; replaced in tests. */
   readonly lookup?: (host: string) => Promise<readonly string[]>
 }

@@ -138,9 +138,10 @@ function notFound(host: string): AppError {
 
 async function testRegistry(host: string, parts: RegistriesParts): Promise<RegistryTest> {
   const access = await accessTo(host, parts)
-  const { plainHttp, allowPrivate } = optionsFor(access, 'test')
+  const { plainHttp, allowPrivate, trustedHosts } = optionsFor(access, 'test')
+  const reach = { plainHttp, allowPrivate, trustedHosts }
   try {
-    await checkLogin(access.host, credentialsOf(access), AbortSignal.timeout(TEST_MS), { plainHttp, allowPrivate })
+    await checkLogin(access.host, credentialsOf(access), AbortSignal.timeout(TEST_MS), reach)
     const who = access.login ? 'takes the credentials' : 'answers; no credentials are kept for it'
     return { reachable: true, authenticated: true, message: `${access.host} ${who}.` }
   } catch (error) {

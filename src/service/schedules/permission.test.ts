@@ -11,6 +11,7 @@ const INSTANCE = {
   userId: '7',
   accessibility: 'PUBLIC',
   status: 'Running',
+  startedMs: 0,
   imageId: '',
   handle: undefined,
   mountPaths: [],

@@ -5,8 +5,8 @@ import type { SchedulesParts } from './parts.ts'
 
 const DAY_MS = 24 * 3_600_000
 const PAGE = 100
-/** More than any schedule may keep. */
-const MOST_SAVED = 2_000
+/** More than a schedule saves in the ten years that it may keep them, every hour. */
+const MOST_SAVED = 100_000
 
 /**
  * Which of the saved ones, the newest first, are kept no longer: those beyond `keepLast`, and those older than
@@ -34,11 +34,14 @@ export async function retainAll(
       const saved = await store.snapshots.savedBySchedule(schedule.scheduleId, MOST_SAVED)
       for (const { instanceId, snapshotId } of tooMany(saved, schedule, clock.wallMs())) {
         if (signal.aborted) return
-        await snapshots.delete(instanceId, snapshotId, { deleteImage: true }).catch((error: unknown) => {
+        try {
+          await snapshots.delete(instanceId, snapshotId, { deleteImage: true })
+        } catch (error) {
           const { code, message } = toAppError(error)
-          if (code === 'image_in_use') return // it goes when nobody needs it any more
+          if (code === 'image_in_use') continue // it goes when nobody needs it any more
           log('A snapshot that a schedule keeps no longer could not be deleted.', { snapshotId, message })
-        })
+          if (code.startsWith('registry_')) break // the next would only wait as long
+        }
       }
     }
     const last = page.at(-1)

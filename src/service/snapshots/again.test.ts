@@ -80,6 +80,19 @@ forEachStore('a capture that failed', (open) => {
     assert.deepEqual(world.instances.told, ['dsw-1 Saving', 'dsw-1 Running', 'dsw-1 Saved run'])
   })
 
+  test('of a container that was made anew meanwhile is Failed: the new one has nothing of it', async () => {
+    const world = await openWorld(open)
+    await using server = openServer(world, 'one', { times: TIMES })
+    const { snapshotId } = await server.create(REQUEST)
+    const run = await world.runtime.nextRun()
+    run.tell({ type: 'thawed' })
+    const handle = { kind: 'docker', containerId: 'another', instanceId: 'dsw-1' } as const
+    world.instances.add('dsw-1', { handle })
+    run.fail(new AppError('registry_unavailable', 'Away.'))
+    const { last } = await follow(server, snapshotId)
+    assert.deepEqual([last.status, last.reasonCode, world.runtime.runs.length], ['Failed', 'ContainerGone', 1])
+  })
+
   test('after its manifest was stored puts that manifest, without another capture', async () => {
     const world = await openWorld(open)
     await using server = openServer(world, 'one', { times: TIMES })

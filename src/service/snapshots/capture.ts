@@ -27,6 +27,8 @@ export interface Capturing {
 export interface Reached {
   /** It is `Pushing`. */
   isThawed: boolean
+  /** Which one this server has begun to save. */
+  containerId?: string
   /** Stored, and put or about to be. */
   manifest: StoredManifest | undefined
 }
@@ -42,6 +44,7 @@ export async function captureInstance(capturing: Capturing, parts: CaptureParts)
   const { snapshot, tenure, reached } = capturing
   const instance = await parts.instances.find(snapshot.instanceId)
   if (!instance?.handle) throw new AppError('container_gone', 'The instance has no container any more.')
+  requireSameContainer(capturing, instance.startedMs, instance.handle)
   // A snapshot never goes back from Pushing: one that is taken up then is captured beside the running instance.
   const isSaving = reached.isThawed || (await parts.instances.setSaving(snapshot.instanceId, snapshot.snapshotId))
   if (!isSaving)
@@ -57,6 +60,22 @@ export async function captureInstance(capturing: Capturing, parts: CaptureParts)
       await sleep(parts.times.retryMs, tenure.signal)
     }
   }
+}
+
+/**
+ * What is saved is the container as it was when the snapshot was asked for: another one, made anew meanwhile, has nothing of
+ * it. A server that takes the snapshot up does not know which it was, but whether it has run since. Throws `container_gone`.
+ */
+function requireSameContainer(
+  { snapshot, reached }: Capturing,
+  startedMs: number | null,
+  { containerId }: RuntimeHandle,
+): void {
+  const known = reached.containerId
+  const isSame =
+    known === undefined ? !reached.isThawed || (startedMs ?? 0) <= snapshot.createdMs : known === containerId
+  if (!isSame) throw new AppError('container_gone', 'The instance was started anew before it was saved: save it again.')
+  reached.containerId = containerId
 }
 
 async function requestOf(

@@ -61,6 +61,13 @@ forEachStore('a server is killed, and another takes over', (open) => {
     assert.equal(states.includes('Committing'), false)
   })
 
+  test('while it pushes, and the instance was started anew since: Failed, whatever container it has now', async () => {
+    const lost = await abandoned(open, ['thawed'])
+    lost.world.instances.add('dsw-1', { startedMs: lost.world.clock.wallMs() })
+    const { last } = await taken(lost)
+    assert.deepEqual([last.status, last.reasonCode, lost.world.runtime.runs.length], ['Failed', 'ContainerGone', 1])
+  })
+
   test('between the manifest and the put: it is put without a new capture', async () => {
     const lost = await abandoned(open, ['thawed', 'manifest'])
     const { last } = await taken(lost)

@@ -8,7 +8,7 @@ import { containerConfig, containerName, INSTANCE_LABEL } from './container-conf
 import { writeEntry } from './entry.ts'
 import { findInstance } from './find.ts'
 import { requireGpus } from './host.ts'
-import { ensureImage } from './pull.ts'
+import { ensureImage, type ImageCommand } from './pull.ts'
 import { engineRefusal } from './refusal.ts'
 
 export interface CreateOptions {
@@ -30,19 +30,28 @@ export async function createInstance(
   options: CreateOptions,
 ): Promise<RuntimeHandle> {
   const { signal } = options
-  const handle = (await findInstance(api, spec.instanceId, signal)) ?? (await makeContainer(api, spec, options))
+  const there = await findInstance(api, spec.instanceId, signal)
+  // Whoever made it may have come no further, and its files may be those of the one before.
+  if (there) await writeEntry(entryDirectory(options.home, spec.instanceId), spec)
+  const handle = there ?? (await makeContainer(api, spec, options))
   await requireShell(api, handle, { imageUrl: spec.imageUrl, signal })
   return handle
 }
 
-async function makeContainer(
+/** As `Runtime.prepare`. */
+export async function prepareInstance(
   api: EngineApi,
-  spec: InstanceSpec,
-  { home, signal, onProgress }: CreateOptions,
-): Promise<RuntimeHandle> {
-  const { instanceId, imageUrl, imageAuth, gpus } = spec
+  { imageUrl, imageDigest, imageAuth, gpus }: InstanceSpec,
+  { signal, onProgress }: CreateOptions,
+): Promise<ImageCommand> {
   if (gpus && gpus.count > 0) await requireGpus(api, gpus, signal)
-  const { command } = await ensureImage(api, { imageUrl, imageAuth, signal, onProgress })
+  return ensureImage(api, { imageUrl, imageDigest, imageAuth, signal, onProgress })
+}
+
+async function makeContainer(api: EngineApi, spec: InstanceSpec, options: CreateOptions): Promise<RuntimeHandle> {
+  const { home, signal } = options
+  const { instanceId } = spec
+  const { command } = await prepareInstance(api, spec, options)
   const directory = entryDirectory(home, instanceId)
   const config = containerConfig({ spec, command, entryDirectory: directory, network: await networkOf(api, signal) })
   await writeEntry(directory, spec)

@@ -4,6 +4,7 @@ import { list, object, text } from '#runtime/docker/json.ts'
 import type { RuntimeChanges, RuntimeHandle } from '#runtime/runtime.ts'
 import { INSTANCE_LABEL, limits } from './container-config.ts'
 import { entryDirectory } from './create.ts'
+import { findInstance } from './find.ts'
 import { writeOnStart } from './entry.ts'
 import { engineRefusal } from './refusal.ts'
 
@@ -72,9 +73,16 @@ export interface RemoveOptions {
 /** As `Runtime.remove`. */
 export async function removeInstance(
   api: EngineApi,
-  { containerId, instanceId }: RuntimeHandle,
+  instanceId: string,
   { home, volumes, signal }: RemoveOptions,
 ): Promise<void> {
+  const next = () => findInstance(api, instanceId, signal)
+  for (let found = await next(); found; found = await next()) await removeContainer(api, found, signal)
+  if (volumes) await removeVolumes(api, instanceId, signal)
+  await rm(entryDirectory(home, instanceId), { recursive: true, force: true })
+}
+
+async function removeContainer(api: EngineApi, { containerId }: RuntimeHandle, signal?: AbortSignal): Promise<void> {
   const limits = { limitMs: REMOVE_LIMIT_MS, signal }
   await api.call('DELETE', `/containers/${containerId}`, {
     query: { force: '1', v: '1' }, // volumes without a name: nobody could find them again
@@ -87,8 +95,6 @@ export async function removeInstance(
     accept: [404],
     ...limits,
   })
-  if (volumes) await removeVolumes(api, instanceId, signal)
-  await rm(entryDirectory(home, instanceId), { recursive: true, force: true })
 }
 
 async function removeVolumes(api: EngineApi, instanceId: string, signal?: AbortSignal): Promise<void> {
@@ -96,6 +102,6 @@ async function removeVolumes(api: EngineApi, instanceId: string, signal?: AbortS
   const { Volumes } = object(await api.call('GET', '/volumes', { query: { filters }, signal }))
   for (const volume of list(Volumes)) {
     const name = encodeURIComponent(text(object(volume).Name))
-    await api.call('DELETE', `/volumes/${name}`, { accept: [404, 409], signal }) // 409: another container uses it
+    await api.call('DELETE', `/volumes/${name}`, { accept: [404, 409], signal }) // 409: somebody's own container uses it
   }
 }

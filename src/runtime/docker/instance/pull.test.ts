@@ -7,7 +7,11 @@ import type { PullProgress } from '#runtime/runtime.ts'
 import { ensureImage } from './pull.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
-const IMAGE = { Id: DIGEST, Config: { Entrypoint: ['python3'], Cmd: ['-m', 'http.server'] } }
+const IMAGE = {
+  Id: 'sha256:of-the-config',
+  RepoDigests: [`example.com/a@${DIGEST}`],
+  Config: { Entrypoint: ['python3'], Cmd: ['-m', 'http.server'] },
+}
 
 interface Pull {
   readonly lines?: readonly object[]
@@ -38,6 +42,19 @@ test('an image that is there is not pulled', async () => {
     ['/images/docker.io/library/python:latest/json'],
   )
 })
+
+for (const [what, now, isPulled] of [
+  ['is what the tag stands for', DIGEST, false],
+  ['is not what the tag stands for any more', `sha256:${'b'.repeat(64)}`, true],
+] as const)
+  test(`an image that is there and ${what} is ${isPulled ? '' : 'not '}pulled`, async () => {
+    const { api, calls } = engineWith({ isThere: true })
+    await ensureImage(api, { imageUrl: 'example.com/a:v1', imageDigest: now })
+    assert.equal(calls.some(({ path }) => path === '/images/create'), isPulled) // prettier-ignore
+    const exact = engineWith({ isThere: true })
+    await ensureImage(exact.api, { imageUrl: `example.com/a@${DIGEST}`, imageDigest: now })
+    assert.equal(exact.calls.length, 1, 'a digest is exact')
+  })
 
 const NAMES = [
   ['python', { fromImage: 'docker.io/library/python', tag: 'latest' }],

@@ -8,6 +8,8 @@ import { list, number, object, text } from '#runtime/docker/json.ts'
 
 export interface PullOptions {
   readonly imageUrl: string
+  /** What a tag stands for, where that is known. */
+  readonly imageDigest?: string | undefined
   readonly imageAuth?: Login | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
@@ -19,16 +21,17 @@ export interface ImageCommand {
 }
 
 /**
- * The image, pulled if the engine has not got it. Throws `reference_invalid`, `image_not_found`, `registry_denied`,
+ * The image, pulled if the engine has not got it, or has what the tag stood for before. Throws `reference_invalid`, `image_not_found`, `registry_denied`,
  * `registry_unavailable`, `insufficient_resource`.
  */
 export async function ensureImage(api: EngineApi, options: PullOptions): Promise<ImageCommand> {
-  const { imageUrl } = options
+  const { imageUrl, imageDigest } = options
   const { registry, repository, tag, digest } = parseReference(imageUrl)
   // An engine takes a digest before a tag, and pulls all tags where it is given neither.
   const named = { registry, repository, ...(digest ? { digest } : { tag: tag ?? 'latest' }) }
   const found = await findImage(api, formatReference(named), options.signal)
-  if (found) return found
+  const isOld = imageDigest !== undefined && !digest && !found?.digests.includes(imageDigest)
+  if (found && !isOld) return { command: found.command }
   const query = { fromImage: `${registry}/${repository}`, tag: digest ?? tag ?? 'latest' }
   const answer = await api.call('POST', '/images/create', {
     query,
@@ -39,16 +42,17 @@ export async function ensureImage(api: EngineApi, options: PullOptions): Promise
   })
   await followPull(streamOf(answer), options)
   const pulled = await findImage(api, formatReference(named), options.signal)
-  if (pulled) return pulled
+  if (pulled) return { command: pulled.command }
   throw new AppError('image_not_found', `The engine has pulled ${imageUrl} and lost it again: try again.`)
 }
 
-async function findImage(api: EngineApi, name: string, signal?: AbortSignal): Promise<ImageCommand | undefined> {
+async function findImage(api: EngineApi, name: string, signal?: AbortSignal) {
   const answer = await api.call('GET', `/images/${name}/json`, { accept: [404], signal })
-  const { Id, Config } = object(answer)
+  const { Id, Config, RepoDigests } = object(answer)
   if (Id === undefined) return undefined
   const { Entrypoint, Cmd } = object(Config)
-  return { command: [...list(Entrypoint), ...list(Cmd)].map(text) }
+  const digests = list(RepoDigests).map((each) => text(each).replace(/^.*@/, ''))
+  return { command: [...list(Entrypoint), ...list(Cmd)].map(text), digests }
 }
 
 /** The engine's own account of a pull (one JSON object a line), which may end in an error although it began with 200. */
