@@ -236,7 +236,9 @@ function readVersion(): string {
 /** The first Ctrl-C cancels and tidies; the next one has its usual effect, and ends us at once. */
 function cancelOnSignals(): AbortSignal {
   const controller = new AbortController()
-  const names = ['SIGINT', 'SIGTERM'] as const // not SIGHUP: a handler would undo nohup
+  const isHangupIgnored = process.env['TINTYPE_NOHUP'] === '1' // bin/tintype has seen it
+  if (isHangupIgnored) process.on('SIGHUP', () => {})
+  const names = ['SIGINT', 'SIGTERM', ...(isHangupIgnored ? [] : (['SIGHUP'] as const))] as const
   const onSignal = (name: NodeJS.Signals) => {
     for (const each of names) process.off(each, onSignal)
     controller.abort(new AppError('cancelled', `Cancelled by ${name}.`))

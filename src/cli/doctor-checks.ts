@@ -25,6 +25,8 @@ export interface EngineFacts {
   /** Who keeps the images, in words. */
   readonly store: string
   readonly rootDirectory: string
+  /** It runs as an ordinary user, in namespaces of its own. */
+  readonly isRootless: boolean
   /** Hosts that its administrator has allowed to speak plain HTTP, or to have a certificate that nobody knows. */
   readonly insecureRegistries: readonly string[]
 }
@@ -72,8 +74,13 @@ const engine: HostCheck = {
   name: 'engine',
   isNeeded: true,
   async look(host, signal) {
-    const { name, version, rootDirectory } = await host.engine(signal)
-    return finding(true, `${name} ${version}, data in ${rootDirectory}`, '')
+    const { name, version, rootDirectory, isRootless } = await host.engine(signal)
+    const found = `${name} ${version}, data in ${rootDirectory}`
+    if (isRootless)
+      return finding(false, `${found}, rootless`, 'Use an engine of root: name its socket in DOCKER_HOST.')
+    if (await host.hasPath(rootDirectory)) return finding(true, found, '')
+    const remedy = "Run Tintype where the engine's files are, under the same path: not beside a virtual machine."
+    return finding(false, `${found}, which is not on this host`, remedy)
   },
 }
 

@@ -11,6 +11,7 @@ const FACTS: EngineFacts = {
   storageDriver: 'overlay2',
   store: "the engine's own store",
   rootDirectory: '/var/lib/docker',
+  isRootless: false,
   insecureRegistries: [],
 }
 const FILES: Readonly<Record<string, string>> = {
@@ -18,13 +19,18 @@ const FILES: Readonly<Record<string, string>> = {
   '/sys/module/overlay/parameters/redirect_dir': 'N\n',
   '/proc/self/mountinfo': '30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
 }
+/** These, and the engine's directory. */
+function has(...paths: readonly string[]) {
+  return async (path: string) => path === FACTS.rootDirectory || paths.includes(path)
+}
+
 const GOOD: Host = {
   uid: 0,
   nodeVersion: 'v26.10.0',
   kernelRelease: '6.18.1-amd64',
   home: '/var/lib/tintype',
   readText: async (path) => FILES[path],
-  hasPath: async (path) => path === '/sys/kernel/tracing/events' || path === '/sys/kernel/tracing/events/timestamp',
+  hasPath: has('/sys/kernel/tracing/events', '/sys/kernel/tracing/events/timestamp'),
   findProgram: async (name) => `/usr/bin/${name}`,
   room: async () => ({ isWritable: true, freeBytes: 50e9 }),
   hasIsal: async () => true,
@@ -95,6 +101,14 @@ const FINDINGS: readonly (readonly [string, Partial<Host>, string, boolean, RegE
   ['an ordinary user', { uid: 1000 }, 'user', true, /uid 1000.*sudo/],
   ['an old Node', { nodeVersion: 'v20.20.2' }, 'node', true, /v20.*Install Node 26/],
   [
+    'a rootless engine',
+    { engine: async () => ({ ...FACTS, isRootless: true }) },
+    'engine',
+    true,
+    /rootless.*DOCKER_HOST/,
+  ],
+  ['an engine in a virtual machine', { hasPath: async () => false }, 'engine', true, /not on this host.*same path/],
+  [
     'another storage driver',
     { engine: async () => ({ ...FACTS, storageDriver: 'btrfs' }) },
     'storage driver',
@@ -113,18 +127,12 @@ const FINDINGS: readonly (readonly [string, Partial<Host>, string, boolean, RegE
   ['cgroup v2 on an old kernel', { kernelRelease: '4.19.0' }, 'freezer', true, /without a freezer/],
   [
     'a kernel before the tracepoints',
-    { kernelRelease: '6.12.1', hasPath: async () => false },
+    { kernelRelease: '6.12.1', hasPath: has() },
     'kernel',
     false,
     /without ctime tracepoints.*6\.13/,
   ],
-  [
-    'a tracefs without them',
-    { hasPath: async (path) => path === '/sys/kernel/tracing/events' },
-    'kernel',
-    false,
-    /without ctime/,
-  ],
+  ['a tracefs without them', { hasPath: has('/sys/kernel/tracing/events') }, 'kernel', false, /without ctime/],
   [
     'a home that cannot be written',
     { room: async () => ({ isWritable: false, freeBytes: 1 }) },

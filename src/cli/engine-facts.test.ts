@@ -41,8 +41,15 @@ test("Docker's words, and the registries that it lets be insecure", async () => 
     storageDriver: 'overlayfs',
     store: 'containerd image store',
     rootDirectory: '/var/lib/docker',
+    isRootless: false,
     insecureRegistries: ['lab:5000'],
   })
+})
+
+test('an engine of an ordinary user is told', async () => {
+  const info = { ...DOCKER, SecurityOptions: ['name=seccomp,profile=builtin', 'name=rootless', 'name=cgroupns'] }
+  await using engine = await openEngine(JSON.stringify(info))
+  assert.equal((await readEngineFacts(engine.path, never)).isRootless, true)
 })
 
 test("Podman's words, without a registry configuration", async () => {

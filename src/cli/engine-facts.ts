@@ -48,7 +48,7 @@ function unreachable(socketPath: string, cause: unknown): AppError {
 function parseFacts(socketPath: string, text: string): EngineFacts {
   try {
     const info = JSON.parse(text) as Record<string, unknown>
-    const { ServerVersion, Driver, DriverStatus, DockerRootDir, RegistryConfig } = info
+    const { ServerVersion, Driver, DriverStatus, DockerRootDir, RegistryConfig, SecurityOptions } = info
     if (typeof ServerVersion !== 'string' || typeof Driver !== 'string') throw new Error('no ServerVersion or Driver')
     const isContainerd = JSON.stringify(DriverStatus ?? '').includes('io.containerd.snapshotter')
     return {
@@ -57,6 +57,7 @@ function parseFacts(socketPath: string, text: string): EngineFacts {
       storageDriver: Driver,
       store: isContainerd ? 'containerd image store' : "the engine's own store",
       rootDirectory: String(DockerRootDir),
+      isRootless: JSON.stringify(SecurityOptions ?? '').includes('name=rootless'),
       insecureRegistries: parseInsecure(RegistryConfig),
     }
   } catch (cause) {

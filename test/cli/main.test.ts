@@ -134,7 +134,7 @@ async function openSilentEngine() {
   return { server, env: { DOCKER_HOST: `unix://${path}` }, [Symbol.asyncDispose]: async () => void server.close() }
 }
 
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${name} cancels a snapshot: exit code 130, and the sentence says why`, async () => {
     await using engine = await openSilentEngine()
     const { child, ended } = start(['snapshot', 'box', `oci:${root}/images:v1`, '--quiet'], engine.env)
@@ -145,6 +145,20 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     assert.deepEqual([result.code, result.err], [130, `tintype: Cancelled by ${name}.\n`])
   })
 }
+
+test('under nohup a hangup cancels nothing', async () => {
+  await using engine = await openSilentEngine()
+  const command = `exec nohup bin/tintype snapshot box oci:${root}/images:v1 --quiet`
+  const child = spawn('sh', ['-c', command], { env: { ...BASE, ...engine.env }, stdio: ['ignore', 'ignore', 'pipe'] })
+  let err = ''
+  child.stderr.on('data', (chunk) => (err += chunk))
+  const [socket] = await once(engine.server, 'connection')
+  child.kill('SIGHUP')
+  child.kill('SIGTERM') // the kernel hands out the lower number first
+  const [code] = await once(child, 'close')
+  socket.destroy()
+  assert.deepEqual([code, err.trim().split('\n').at(-1)], [130, 'tintype: Cancelled by SIGTERM.'])
+})
 
 test('docs/cli.md has every variable of the configuration, and every line of the usage', () => {
   const page = readFileSync('docs/cli.md', 'utf8')
