@@ -129,6 +129,14 @@ export class FakeRuntime {
     if (container) this.#end(container, how)
   }
 
+  /** Somebody starts the container behind our back. */
+  startBeside(instanceId: string): void {
+    const container = this.containers.get(instanceId)
+    if (!container) return
+    container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9' }
+    this.#tell({ type: 'started', instanceId, containerId: container.containerId, timeMs: this.nowMs() })
+  }
+
   /** Somebody removes the container behind our back. */
   lose(instanceId: string): void {
     const container = this.containers.get(instanceId)

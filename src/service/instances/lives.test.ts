@@ -90,6 +90,19 @@ forEachStore('the life of an instance', (open) => {
     assert.deepEqual(seen, [undefined, 'sha256:new', 'sha256:new'])
   })
 
+  test('a container that somebody else starts is an instance that runs, and can be stopped', async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, until } = service
+    const id = await service.running()
+    await instances.stopOne(id, ALICE)
+    await until(id, isStatus('Stopped'))
+    runtime.startBeside(id)
+    await until(id, isStatus('Running'))
+    await instances.stopOne(id, ALICE)
+    await until(id, isStatus('Stopped'))
+    assert.equal(runtime.containers.get(id)?.state.status, 'exited')
+  })
+
   test('what is mistaken in an update costs nothing of what the container holds', async () => {
     await using service = openTestInstances(await open())
     const { instances, runtime, until } = service

@@ -5,11 +5,18 @@ import { changeInstance, writeChange } from './change.ts'
 import { TIMES, type InstanceParts, type InstanceTimes } from './parts.ts'
 import { endOf } from './reasons.ts'
 import { parseHandle } from './runtime-spec.ts'
+import { startChange } from './power.ts'
 import { backToRunning } from './saving.ts'
 import { ended } from './steps.ts'
 
 /** Instances that are looked at together. */
 const AT_ONCE = 8
+
+/** And would be started as it is: one that is to be made anew keeps what it holds until its owner starts it. */
+const isDown = (record: InstanceRecord | undefined) =>
+  record?.wanted === '' &&
+  (record.status === 'Stopped' || record.status === 'Failed') &&
+  record.madeGeneration === record.generation
 
 /**
  * Sees what happens to containers that nobody asked for: one that ends by itself makes its instance Stopped or Failed.
@@ -56,7 +63,7 @@ export class InstanceWatcher implements AsyncDisposable {
           else if (event.type === 'exited' || event.type === 'removed') {
             const record = await store.instances.find(event.instanceId)
             if (record) await this.#check(record)
-          }
+          } else if (event.type === 'started') await this.#takeUp(event.instanceId, event.containerId)
         }
       } catch (error) {
         if (!signal.aborted) log('Containers cannot be watched.', { error: toAppError(error).message })
@@ -92,6 +99,17 @@ export class InstanceWatcher implements AsyncDisposable {
       if (!this.#stop.signal.aborted)
         log('An instance could not be looked at.', { instanceId, error: toAppError(error).message })
     }
+  }
+
+  /** A container that was started beside us (`docker start`) is one that runs: with its timer, and for whoever asks. */
+  async #takeUp(instanceId: string, containerId: string): Promise<void> {
+    const { runtime, store } = this.#parts
+    const record = await store.instances.find(instanceId)
+    const handle = record && parseHandle(record)
+    if (!isDown(record) || handle?.containerId !== containerId) return
+    if ((await runtime.inspect(handle, this.#stop.signal))?.status !== 'running') return
+    const event = { level: 'Warning', text: 'Its container was started by somebody else.' } as const
+    await changeInstance(this.#parts, instanceId, (now) => (isDown(now) ? { ...startChange(now), event } : undefined))
   }
 
   /** A server died between the instance's row and the snapshot's. */
