@@ -132,7 +132,9 @@ async function withoutRoom(lab: DeltaLab): Promise<void> {
     await saveRight(lab)
     execFileSync('sh', ['-c', 'mkdir many; cd many; seq 1000 | xargs touch'], { cwd: lab.work, stdio: 'ignore' })
     const full = await saveRight(lab)
-    assert.deepEqual(full.warnings, [
+    // Podman's image has another digest than what was pushed of it: that is told, too.
+    const warnings = full.warnings.filter((each) => !each.startsWith('The base image was not found'))
+    assert.deepEqual(warnings, [
       'The index for the next snapshot was not kept: The index of the container has no room: free space in TINTYPE_HOME, or set TINTYPE_HOME to a larger disk.',
     ])
     execFileSync('rm', ['-rf', 'many/1', 'many/2'], { cwd: lab.work, stdio: 'ignore' })

@@ -103,7 +103,10 @@ export async function openDeltaLab({ engine, registry, fillBase }: LabOptions): 
     async assertRuns(only) {
       for (const reference of new Set(only ? [only.reference] : references)) {
         await engine.docker(['pull', '--quiet', reference])
-        await engine.docker(['run', '--rm', '--network', 'none', reference, 'ls', '-laR', '/work'])
+        {
+          await using run = await startContainer(engine, reference)
+          await run.exec(['ls', '-laR', '/work'])
+        }
         await engine.docker(['rmi', '--force', reference])
       }
     },
