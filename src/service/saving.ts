@@ -10,7 +10,7 @@ export interface InstanceFacts {
   readonly status: string
   /** Of the catalogue; empty when the instance was made from a reference. */
   readonly imageId: string
-  /** When it was started last; null: never. */
+  /** Since when it runs; null: it does not. */
   readonly startedMs: number | null
   /** Absent while there is no container. */
   readonly handle: RuntimeHandle | undefined

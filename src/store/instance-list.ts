@@ -132,6 +132,10 @@ async function sumCounts(db: Db, filter: InstanceFilter): Promise<number> {
   return Number((await query.executeTakeFirstOrThrow()).total)
 }
 
+/** Public, or of this user. */
+export const isVisible = (where: Where, userId: string) =>
+  where.or([where('accessibility', '=', 'PUBLIC'), where('userId', '=', userId)])
+
 function conditions(db: Db, where: Where, filter: InstanceFilter): Expression<SqlBool>[] {
   const all: Expression<SqlBool>[] = []
   const hasLabels = (filter.labels?.size ?? 0) + (filter.tags?.size ?? 0) > 0
@@ -149,8 +153,7 @@ function conditions(db: Db, where: Where, filter: InstanceFilter): Expression<Sq
     if (max !== undefined) all.push(where(column, '<=', max))
   }
   const { visibleTo, instanceIds, oversoldType, gpuType } = filter
-  if (visibleTo !== undefined)
-    all.push(where.or([where('accessibility', '=', 'PUBLIC'), where('userId', '=', visibleTo)]))
+  if (visibleTo !== undefined) all.push(isVisible(where, visibleTo))
   if (instanceIds !== undefined) all.push(isOneOf(db, 'instances.instanceId', instanceIds))
   if (gpuType !== undefined) all.push(contains(db, 'gpu_type', gpuType))
   if (oversoldType !== undefined) all.push(where('oversoldType', '=', oversoldType))

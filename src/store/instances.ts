@@ -1,13 +1,12 @@
 import { sql } from 'kysely'
-import type { ExpressionBuilder } from 'kysely'
 import { AppError } from '#base/errors.ts'
 import { findByKey } from './find-by-key.ts'
-import { listInstances } from './instance-list.ts'
+import { isVisible, listInstances } from './instance-list.ts'
 import type { InstanceFilter, InstancePage } from './instance-list.ts'
 import { encodePatch, parseInstance } from './instance-record.ts'
 import type { InstancePatch, InstanceRecord } from './instance-record.ts'
 import { workOnInstances } from './instance-work.ts'
-import type { Db, Schema } from './schema.ts'
+import type { Db } from './schema.ts'
 
 /** Who may write: whoever read this version, and where a worker writes, still holds the lease of this fence. */
 export interface InstanceGuard {
@@ -120,9 +119,6 @@ const numbersOf = ({ cpuMilli, memoryBytes, gpuCount }: Sums): Sums => ({
   memoryBytes: Number(memoryBytes),
   gpuCount: Number(gpuCount),
 })
-
-const isVisible = (part: ExpressionBuilder<Schema, 'instances'>, userId: string) =>
-  part.or([part('accessibility', '=', 'PUBLIC'), part('userId', '=', userId)])
 
 /** Sums over many instances. */
 function sumsOfInstances(db: Db) {

@@ -49,13 +49,20 @@ forEachStore('instances that are looked after', (open) => {
     })
   })
 
-  test('an idle instance is stopped, a busy one is not', async () => {
+  /** An instance that runs, and is stopped after ten idle minutes. */
+  async function culled() {
     const clock = new TestClock()
     const store = await open({ clock })
-    await using service = openTestInstances(store)
-    const { runtime, instances } = service
+    const service = openTestInstances(store)
     const id = await service.running()
-    await createCuller(instances.parts, { instanceId: id, cpuPct: 5, gpuPct: 5, maxIdleMinutes: 10 }, ALICE)
+    await createCuller(service.instances.parts, { instanceId: id, cpuPct: 5, gpuPct: 5, maxIdleMinutes: 10 }, ALICE)
+    return { clock, store, service, id }
+  }
+
+  test('an idle instance is stopped, a busy one is not', async () => {
+    const { clock, store, service: opened, id } = await culled()
+    await using service = opened
+    const { runtime, instances } = service
     runtime.cpuPercent = 4.9
     clock.pass(1000)
     const idleSince = async () => (await store.cullers.of([id]))[0]?.idleSinceMs
@@ -76,12 +83,9 @@ forEachStore('instances that are looked after', (open) => {
   })
 
   test('an instance that has got GPUs since its culler was made is not culled: nobody knows how busy those are', async () => {
-    const clock = new TestClock()
-    const store = await open({ clock })
-    await using service = openTestInstances(store)
-    const { runtime, instances } = service
-    const id = await service.running()
-    await createCuller(instances.parts, { instanceId: id, cpuPct: 5, gpuPct: 5, maxIdleMinutes: 10 }, ALICE)
+    const { clock, store, service: opened, id } = await culled()
+    await using service = opened
+    const { runtime } = service
     const { version } = (await store.instances.find(id))!
     assert.ok(await store.instances.update({ instanceId: id, version }, { gpuCount: 1 }))
     runtime.cpuPercent = 0

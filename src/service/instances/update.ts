@@ -30,8 +30,8 @@ interface Resolved {
 
 /**
  * Change an instance; what is absent stays. Throws `parameter_invalid` for a value that it has already, or that breaks a
- * rule; `snapshot_in_progress` when it needs another container and this one is being saved; `instance_state_invalid` when the change is one of the container and the instance is not Stopped or Failed;
- * `name_taken`. Cores, memory and the start command are changed of the container that is there. All else needs a new one,
+ * rule; `snapshot_in_progress` when it needs another container and this one is being saved; `instance_state_invalid` when
+ * the change is one of the container and the instance is not Stopped or Failed; `name_taken`. Cores, memory and the start command are changed of the container that is there. All else needs a new one,
  * and what the old one holds and was not saved is lost with it: an event says so.
  */
 export async function updateInstance(

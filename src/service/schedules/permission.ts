@@ -14,8 +14,8 @@ export interface PermissionParts {
 }
 
 /**
- * Whether the owner of a schedule may still see the instance and save there: the account always, a user as the policies say now, and nobody
- * who is not there any more. What only a request has, such as an address, is absent: policies that ask for it say no.
+ * Whether the owner of a schedule may still see the instance and save there: the account always, a user as the policies
+ * say now, and nobody who is not there any more. What only a request has, such as an address, is absent: policies that ask for it say no.
  */
 export async function mayPush(
   { userId, instance, repository }: PushQuestion,

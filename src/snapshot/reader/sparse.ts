@@ -7,7 +7,7 @@ import type { Rows } from './rows.ts'
 const LEAST_HOLE_BYTES = 2 ** 30
 const MOST_FILES = 20
 
-/** The files with the largest holes, largest first, a hardlink group once, and none that is excluded. Paths are byte paths, relative. */
+/** The files with the largest holes, largest first, a hardlink group once, and none that is excluded (byte paths, relative). */
 export function sparseFiles(rows: Rows, exclusions: readonly string[] = []): readonly SparseFile[] {
   const opener = new EntryOpener(rows)
   const found = new Map<number, SparseFile>()

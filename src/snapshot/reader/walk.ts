@@ -218,7 +218,7 @@ export class Walker {
     return [first, kept.length]
   }
 
-  /** Whether the runtime made it to mount on: an empty entry, and not one that hides or changes something below. */
+  /** Whether the runtime made it to mount on: an empty file, or a directory that is empty and stands for none below. */
   #isStub(row: number, directory: number, name: number): boolean {
     const rows = this.#rows
     if (!rows.isDirectory(row)) return rows.isRegular(row) && rows.sizeBytes(row) === 0

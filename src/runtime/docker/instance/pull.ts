@@ -21,8 +21,8 @@ export interface ImageCommand {
 }
 
 /**
- * The image, pulled if the engine has not got it, or has what the tag stood for before. Throws `reference_invalid`, `image_not_found`, `registry_denied`,
- * `registry_unavailable`, `insufficient_resource`.
+ * The image, pulled if the engine has not got it, or has what the tag stood for before. Throws `reference_invalid`,
+ * `image_not_found`, `registry_denied`, `registry_unavailable`, `insufficient_resource`.
  */
 export async function ensureImage(api: EngineApi, options: PullOptions): Promise<ImageCommand> {
   const { imageUrl, imageDigest } = options
