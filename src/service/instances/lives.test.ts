@@ -7,6 +7,11 @@ import { forEachInstance } from './power.ts'
 
 const PAGE = { order: 'asc', offset: 0, limit: 100 } as const
 
+/** Comes before a call: no registry has the image. */
+function refusePull(call: string): void {
+  if (call === 'prepare') throw new AppError('image_not_found', 'There is no such image.')
+}
+
 forEachStore('the life of an instance', (open) => {
   test('from its creation to its deletion, with every state in the lifecycle', async () => {
     await using service = openTestInstances(await open())
@@ -110,9 +115,7 @@ forEachStore('the life of an instance', (open) => {
     const { containerId } = runtime.containers.get(id)!
     await instances.stopOne(id, ALICE)
     await until(id, isStatus('Stopped'))
-    runtime.before = (call) => {
-      if (call === 'prepare') throw new AppError('image_not_found', 'There is no such image.')
-    }
+    runtime.before = refusePull
     const to = (imageUrl: string) =>
       instances.update(id, { draft: { echo: {}, imageUrl }, removal: { echo: [] }, start: true }, ALICE)
     await to('r.example/tpyo:1')
@@ -136,9 +139,7 @@ forEachStore('the life of an instance', (open) => {
     const other = await service.running()
     runtime.lose(other)
     await until(other, isStatus('Failed'))
-    runtime.before = (call) => {
-      if (call === 'prepare') throw new AppError('image_not_found', 'There is no such image.')
-    }
+    runtime.before = refusePull
     await instances.startOne(other, ALICE)
     await until(other, (record) => record?.status === 'Failed' && record.handle === undefined)
     await instances.deleteOne(other, ALICE)
