@@ -188,12 +188,12 @@ export interface Certificate {
   readonly certificate: string
 }
 
-/** A self-signed certificate for 127.0.0.1 and localhost, in `directory`; also good to sign tokens. */
-export async function makeCertificate(directory: string): Promise<Certificate> {
+/** A self-signed certificate for 127.0.0.1 and a name, in `directory`; also good to sign tokens. */
+export async function makeCertificate(directory: string, name = 'localhost'): Promise<Certificate> {
   await ensurePackages(['openssl'])
   const certificatePath = `${directory}/certificate.pem`
   const keyPath = `${directory}/key.pem`
-  const subject = ['-subj', '/CN=tintype lab', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']
+  const subject = ['-subj', '/CN=tintype lab', '-addext', `subjectAltName=IP:127.0.0.1,DNS:${name}`]
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyPath]
   await mustRun('openssl', ['req', '-x509', '-days', '30', ...key, ...subject, '-out', certificatePath])
   const certificate = readFileSync(certificatePath, 'utf8')

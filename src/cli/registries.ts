@@ -2,12 +2,13 @@ import { lookup } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
 import { connect } from 'node:tls'
 import type { Config } from '#config/config.ts'
+import { proxyFor } from '#config/proxies.ts'
 import { parseReference } from '#oci/reference.ts'
 import { readCredentials } from '#registry/credentials.ts'
 import { openLayoutRepository } from '#registry/layout.ts'
 import type { Credentials } from '#registry/auth.ts'
 import { checkLogin } from '#registry/login.ts'
-import { openRegistryRepository, type RegistryOptions } from '#registry/registry.ts'
+import { openRegistryRepository, type RegistryReach } from '#registry/registry.ts'
 import type { Repository } from '#registry/repository.ts'
 import type { Destination } from './destination.ts'
 import { parseDestination } from './destination.ts'
@@ -35,9 +36,7 @@ const PROBE_MS = 3_000
 /** The registries of one run. */
 export function openRegistries({ config, env, signal }: RegistriesOptions): Registries {
   let insecure: Promise<readonly string[]> | undefined
-  const reachOf = async (
-    registry: string,
-  ): Promise<Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'trustedHosts'>> => {
+  const reachOf = async (registry: string): Promise<RegistryReach> => {
     // Without an engine there is nobody who allows anything; that it is missing is said by who needs it.
     insecure ??= readEngineFacts(config.dockerSocketPath, signal).then(
       (facts) => facts.insecureRegistries,
@@ -45,10 +44,12 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
     )
     const isPlain = config.registries?.some(({ host, plainHttp }) => plainHttp && host === registry) ?? false
     const isInsecure = !isPlain && (await isAmong(registry, await insecure))
-    // As dockerd: TLS with any certificate, else plain HTTP.
-    const speaksTls = isInsecure && (await probeTls(registry))
+    // As dockerd: TLS with any certificate, else plain HTTP; what a proxy leads to cannot be tried from here.
+    const isProxied = proxyFor(new URL(`https://${registry}`), config.proxies) !== undefined
+    const speaksTls = isInsecure && (isProxied || (await probeTls(registry)))
     return {
       trustedHosts: config.trustedHosts,
+      ...(config.proxies && { proxies: config.proxies }),
       ...((isPlain || (isInsecure && !speaksTls)) && { plainHttp: true }),
       ...(speaksTls && { plainHttp: false, insecureTls: true }),
     }

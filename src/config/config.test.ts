@@ -71,6 +71,9 @@ const FULL = {
   TINTYPE_MAX_LAYER_BYTES: '10GiB',
   TINTYPE_WORKERS: '4',
   TINTYPE_MAX_SNAPSHOTS: '8',
+  HTTP_PROXY: 'http://proxy:3128',
+  HTTPS_PROXY: 'proxy:3129',
+  NO_PROXY: 'lab,10.0.0.0/8',
 }
 const FULL_CONFIG = {
   home: '/srv/tintype',
@@ -98,6 +101,7 @@ const FULL_CONFIG = {
   maxLayerBytes: 10 * 2 ** 30,
   workers: 4,
   maxSnapshots: 8,
+  proxies: { http: 'http://proxy:3128', https: 'proxy:3129', direct: ['lab', '10.0.0.0/8'] },
 } as const
 
 test('every key of the environment is read', async () => {

@@ -1,3 +1,4 @@
+import { readProxies, type Proxies } from './proxies.ts'
 import * as values from './values.ts'
 import type { AllowedRegistry, Database, ListenAddress, RawValue } from './values.ts'
 
@@ -25,6 +26,8 @@ export interface Config {
   readonly registries?: readonly AllowedRegistry[]
   /** Hosts that registries may send us to, though they are on another site: `host`, `host:port`, `*.domain`. */
   readonly trustedHosts: readonly string[]
+  /** From HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Absent: registries are spoken to directly. */
+  readonly proxies?: Proxies
   readonly defaultRepository?: string
   /** Host directories that instances may mount. */
   readonly datasetPaths: readonly string[]
@@ -68,7 +71,12 @@ export const CONFIG_KEYS = [
   'TINTYPE_MAX_LAYER_BYTES',
   'TINTYPE_WORKERS',
   'TINTYPE_MAX_SNAPSHOTS',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
 ] as const
+/** These are also read in lower case, as everywhere. */
+const EITHER_CASE: ReadonlySet<ConfigKey> = new Set(['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'])
 
 type ConfigKey = (typeof CONFIG_KEYS)[number]
 type Environment = Readonly<Record<string, string | undefined>>
@@ -91,7 +99,7 @@ export async function readConfig(env: Environment, file?: string): Promise<Confi
   // Loaded only with a file: the YAML reader and the schema library would double the start of `tintype snapshot`.
   const written = file === undefined ? new Map() : await (await import('./file.ts')).readConfigFile(file, CONFIG_KEYS)
   const find = (key: ConfigKey): { readonly field: string; readonly value: RawValue } | undefined => {
-    const fromEnv = env[key]
+    const fromEnv = env[key] || (EITHER_CASE.has(key) ? env[key.toLowerCase()] : undefined)
     if (fromEnv !== undefined && fromEnv !== '') return { field: key, value: fromEnv }
     const value: RawValue | undefined = written.get(key)
     if (value === undefined || value.length === 0) return undefined
@@ -147,6 +155,7 @@ function readOptional(get: Get) {
   const spoolBytes = get('TINTYPE_SPOOL_BYTES', values.parseSize)
   const maxLayerBytes = get('TINTYPE_MAX_LAYER_BYTES', values.parseSize)
   const workers = get('TINTYPE_WORKERS', whole(1, MAX_WORKERS))
+  const proxies = readProxies(get)
   const maxSnapshots = get('TINTYPE_MAX_SNAPSHOTS', whole(1, MAX_SNAPSHOTS))
   return {
     ...(accountId !== undefined && { accountId }),
@@ -156,6 +165,7 @@ function readOptional(get: Get) {
     ...(maxLayerBytes !== undefined && { maxLayerBytes }),
     ...(workers !== undefined && { workers }),
     ...(maxSnapshots !== undefined && { maxSnapshots }),
+    ...(proxies && { proxies }),
   }
 }
 

@@ -1,14 +1,17 @@
 /** Calls to one registry: where it is, who we are, where it may send us, and what is tried again. */
 import { throwIfAborted } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
+import { isLoopbackHost } from '#base/loopback.ts'
+import type { Proxies } from '#config/proxies.ts'
 import { openAuthenticator } from './auth.ts'
 import type { Authenticator, CredentialsOf } from './auth.ts'
 import { isTransient } from './failure.ts'
 import { openTransport } from './http.ts'
-import type { HttpResponse, Lookup, Transport, TransportOptions } from './http.ts'
+import type { HttpResponse, Transport, TransportOptions } from './http.ts'
 import { sendWithRetries } from './retry.ts'
 import type { Pace } from './retry.ts'
-import { addressGuard, checkUrl, isLoopbackHost, resolveLocation } from './trust.ts'
+import { addressGuard, checkUrl, resolveLocation } from './trust.ts'
+import type { Lookup } from './ways.ts'
 
 const REDIRECTS = 5
 const PROBE_MS = 3_000 // a loopback host that says nothing to a TLS hello for so long speaks plain HTTP
@@ -52,6 +55,7 @@ export interface ClientOptions {
   readonly insecureTls?: boolean | undefined
   readonly ca?: string | undefined
   readonly trustedHosts: readonly string[]
+  readonly proxies?: Proxies | undefined
   readonly allowPrivate?: boolean | undefined
   readonly userAgent: string
   readonly onWarning?: (text: string) => void

@@ -111,13 +111,19 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EPIPE: 'the connection was cut: try again.',
 }
 
+/** What Node says of a CONNECT that failed; the error has the proxy's `statusCode`. */
+const TUNNEL = 'ERR_PROXY_TUNNEL'
+const NOT_THERE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+const PROXY_LOGIN = 407
+
 const CERTIFICATE = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|HOSTNAME_MISMATCH)/
 const TLS = /^(?:EPROTO|ERR_SSL_)/
 
 /** A failed connection as `registry_unavailable` that says what to do; an AppError and a cancel stay what they are. */
-export function connectionError(error: unknown, host: string): AppError {
+export function connectionError(error: unknown, host: string, proxy?: URL): AppError {
   if (error instanceof AppError || (error instanceof Error && error.name === 'AbortError')) return toAppError(error)
   const code = systemCode(error) ?? 'UNKNOWN'
+  if (proxy && (code === TUNNEL || NOT_THERE.has(code))) return proxyError(host, { proxy, code, cause: error })
   const remedy = CERTIFICATE.test(code)
     ? `its certificate is not trusted (${code}): install its CA on this host, or list it as an insecure registry.`
     : (REMEDIES[TLS.test(code) ? 'EPROTO' : code] ?? `${code}: try again.`)
@@ -127,9 +133,36 @@ export function connectionError(error: unknown, host: string): AppError {
   })
 }
 
+interface ProxyFailure {
+  readonly proxy: URL
+  readonly code?: string
+  /** What the proxy answered. */
+  readonly status?: number
+  readonly cause?: unknown
+}
+
+/** `registry_unavailable` for a registry to which the proxy does not lead. Nothing of the proxy's login is in it. */
+export function proxyError(host: string, { proxy, code = TUNNEL, cause, ...given }: ProxyFailure): AppError {
+  const status = given.status ?? (cause as { readonly statusCode?: number }).statusCode
+  const why = NOT_THERE.has(code)
+    ? `cannot be reached (${code}): check HTTP_PROXY, HTTPS_PROXY and NO_PROXY`
+    : status === PROXY_LOGIN
+      ? 'wants a login: put it into the proxy variable, as http://USER:PASSWORD@HOST:PORT'
+      : isForGood(status)
+        ? `refuses to lead there (${status}): ask who runs it, or name the host in NO_PROXY`
+        : `does not get there${status === undefined ? '' : ` (${status})`}: try again`
+  return new AppError('registry_unavailable', `${host} cannot be reached: the proxy ${proxy.host} ${why}.`, {
+    details: { registry: host, proxy: proxy.host, code, ...(status !== undefined && { status }) },
+    cause,
+  })
+}
+
+const isForGood = (status: unknown) => typeof status === 'number' && status >= 400 && status < 500
+
 /** Whether a failed connection may succeed when it is tried again: not for an unknown name, a bad certificate or a wrong protocol. */
 export function isTransient(error: unknown): error is AppError {
   if (!(error instanceof AppError) || error.code !== 'registry_unavailable') return false
-  const { code } = error.details
+  const { code, status } = error.details
+  if (code === TUNNEL && isForGood(status)) return false
   return typeof code === 'string' && code !== 'ENOTFOUND' && !CERTIFICATE.test(code) && !TLS.test(code)
 }

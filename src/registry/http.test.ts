@@ -7,8 +7,9 @@ import { test } from 'node:test'
 import { startFakeRegistry } from '#lab/fake-registry.ts'
 import { makeCertificate } from '#lab/registry.ts'
 import { openTransport } from './http.ts'
-import type { Lookup, TransportOptions } from './http.ts'
+import type { TransportOptions } from './http.ts'
 import { addressGuard } from './trust.ts'
+import type { Lookup } from './ways.ts'
 
 const keepAll = (_host: string, addresses: readonly string[]) => [...addresses]
 const open = (options: Partial<TransportOptions> = {}) =>

@@ -1,18 +1,15 @@
 /** One HTTP exchange over node:http and node:https: keep-alive, streams with backpressure, time limits, guarded addresses. */
-import { lookup as dnsLookup } from 'node:dns/promises'
 import http from 'node:http'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { isIP } from 'node:net'
-import type { LookupFunction } from 'node:net'
-import { createSecureContext, getCACertificates } from 'node:tls'
-import type { SecureContext } from 'node:tls'
 import { throwIfAborted } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
-import { connectionError } from './failure.ts'
+import { connectionError, proxyError } from './failure.ts'
+import { openWays, type WayOptions } from './ways.ts'
 
 const CONNECT_MS = 15_000 // one lost SYN is sent again after 1, 3 and 7 s
 const IDLE_MS = 60_000
+const PROXY_LOGIN = 407 // no registry says that
 const DRAIN_BYTES = 64 * 1024 // what is read to keep a connection; a longer rest costs more than a new one
 
 export interface HttpRequest {
@@ -39,35 +36,24 @@ export interface HttpResponse {
   discard(): Promise<void>
 }
 
-export type Lookup = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>
-
-export interface TransportOptions {
-  /** Which of a host's addresses may be connected to; see trust.ts. */
-  readonly guard: (host: string, addresses: readonly string[]) => string[]
-  readonly lookup?: Lookup | undefined
-  readonly insecureTls?: boolean | undefined
-  /** PEM, beside Node's and the system's roots. */
-  readonly ca?: string | undefined
+export interface TransportOptions extends WayOptions {
   readonly userAgent: string
 }
 
 export interface Transport {
-  /** Throws `registry_unavailable`, `registry_untrusted`, `cancelled`, or what the request body threw. */
+  /** Throws `registry_unavailable`, `registry_untrusted`, `config_invalid`, `cancelled`, or what the request body threw. */
   send(request: HttpRequest): Promise<HttpResponse>
 }
 
 /** A transport with connections of its own; idle ones do not keep the process alive. */
 export function openTransport(options: TransportOptions): Transport {
-  const plain = new http.Agent({ keepAlive: true })
-  let secure: https.Agent | undefined
-  const lookup = guardedLookup(options)
+  const ways = openWays(options)
   return {
     async send(request) {
       throwIfAborted(request.signal)
       const { url } = request
-      const literal = url.hostname.replace(/^\[|\]$/g, '')
-      if (isIP(literal) !== 0) options.guard(url.hostname, [literal]) // Node asks no lookup for an address
-      const agent = url.protocol === 'https:' ? (secure ??= secureAgent(options)) : plain
+      const { agent, lookup, proxy } = await ways.to(url)
+      throwIfAborted(request.signal)
       const headers = { 'user-agent': options.userAgent, ...request.headers }
       const protocol = url.protocol === 'https:' ? https : http
       const sent = protocol.request(url, {
@@ -77,59 +63,21 @@ export function openTransport(options: TransportOptions): Transport {
         lookup,
         ...(request.signal && { signal: request.signal }),
       })
-      return exchange(sent, request)
+      return exchange(sent, request, proxy)
     },
   }
 }
 
-// As the engines do: a company's CA is in the system's store. Node's `ca` replaces its own roots, so they are named too.
-const systemRoots = () => [...new Set([...getCACertificates('default'), ...getCACertificates('system')])]
-let systemContext: SecureContext | undefined
-
-// Reading hundreds of roots takes 50 ms and more: one context for all connections, and none where nothing is checked.
-function secureAgent({ ca, insecureTls }: TransportOptions): https.Agent {
-  if (insecureTls)
-    return new https.Agent({
-      keepAlive: true,
-      secureContext: createSecureContext({ ca: [] }),
-      rejectUnauthorized: false,
-    })
-  const secureContext =
-    ca === undefined
-      ? (systemContext ??= createSecureContext({ ca: systemRoots() }))
-      : createSecureContext({ ca: [...systemRoots(), ca] })
-  return new https.Agent({ keepAlive: true, secureContext })
-}
-
-// The addresses that are checked are the ones that are connected to: a second lookup could give others (rebinding).
-function guardedLookup(options: TransportOptions): LookupFunction {
-  const resolve: Lookup = options.lookup ?? ((host) => dnsLookup(host, { all: true }))
-  return (host, { all }, callback) => {
-    const permitted = resolve(host).then((found) => {
-      const kept = new Set(
-        options.guard(
-          host,
-          found.map(({ address }) => address),
-        ),
-      )
-      return found.filter(({ address }) => kept.has(address))
-    })
-    permitted.then(
-      (found) => {
-        if (all) callback(null, [...found])
-        else callback(null, found[0]?.address ?? '', found[0]?.family)
-      },
-      (error: NodeJS.ErrnoException) => callback(error, []),
-    )
-  }
-}
-
-function exchange(sent: ClientRequest, request: HttpRequest): Promise<HttpResponse> {
+function exchange(sent: ClientRequest, request: HttpRequest, proxy: URL | undefined): Promise<HttpResponse> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>()
   const idle = watchIdle(sent, request)
   limitConnect(sent, request.url.host)
-  sent.on('error', (error) => reject(connectionError(error, request.url.host)))
-  sent.on('response', (message) => resolve(toResponse(message, sent, { request, idle })))
+  sent.on('error', (error) => reject(connectionError(error, request.url.host, proxy)))
+  sent.on('response', (message) => {
+    const status = message.statusCode
+    if (proxy && status === PROXY_LOGIN) sent.destroy(proxyError(request.url.host, { proxy, status }))
+    else resolve(toResponse(message, sent, { request, idle }))
+  })
   sendBody(sent, request.body, idle).catch((error: unknown) => {
     reject(error) // first: the source's own error, not the cut connection that follows
     sent.destroy()

@@ -2,7 +2,7 @@ import { AppError } from '#base/errors.ts'
 import type { Credentials } from './auth.ts'
 import { openClient } from './client.ts'
 import { systemPace } from './retry.ts'
-import type { RegistryOptions } from './registry.ts'
+import type { RegistryReach } from './registry.ts'
 
 /**
  * Ask the registry whether it takes these credentials (distribution-spec: GET /v2/), or anybody when there are none.
@@ -12,7 +12,7 @@ export async function checkLogin(
   registry: string,
   credentials: Credentials | undefined,
   signal?: AbortSignal,
-  reach: Pick<RegistryOptions, 'plainHttp' | 'insecureTls' | 'allowPrivate' | 'trustedHosts'> = {},
+  reach: RegistryReach = {},
 ): Promise<void> {
   const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry
   const client = openClient({

@@ -1,17 +1,18 @@
 /** A repository in a registry, over the OCI distribution API: the doors of this room, the work is in the files beside. */
 import { AppError } from '#base/errors.ts'
+import type { Proxies } from '#config/proxies.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { headBlob, probeBlob, readBlob, takeBlob } from './blobs.ts'
 import type { CredentialsOf } from './auth.ts'
 import { openClient } from './client.ts'
 import { printable } from './failure.ts'
-import type { Lookup } from './http.ts'
 import { readManifest, resolveManifest, writeManifest } from './manifests.ts'
 import type { Repository } from './repository.ts'
 import { systemPace } from './retry.ts'
 import type { Pace } from './retry.ts'
 import { freshMemory, type HostMemory } from './strategy.ts'
 import { uploadBlob } from './upload.ts'
+import type { Lookup } from './ways.ts'
 
 export interface RegistryOptions {
   /** `host` or `host:port`, as users name it: `docker.io`. */
@@ -27,12 +28,20 @@ export interface RegistryOptions {
   readonly ca?: string | undefined
   /** Hosts on other sites that the registry may send us to: `host`, `host:port`, `*.domain`. */
   readonly trustedHosts?: readonly string[] | undefined
+  /** What leads to it and to whom it sends us. */
+  readonly proxies?: Proxies | undefined
   /** Undefined: private addresses only while the registry itself is at one; true: always; false: never. */
   readonly allowPrivate?: boolean | undefined
   readonly userAgent?: string | undefined
   /** One line for each retry and change of strategy. */
   readonly log?: ((text: string) => void) | undefined
 }
+
+/** How a registry is got to. */
+export type RegistryReach = Pick<
+  RegistryOptions,
+  'plainHttp' | 'insecureTls' | 'allowPrivate' | 'trustedHosts' | 'proxies'
+>
 
 /** What tests replace. */
 export interface RegistryParts {

@@ -49,11 +49,6 @@ function embeddedIPv4(address: string): string | undefined {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
 }
 
-/** Whether a host name or address means this machine by its form alone (RFC 6761 § 6.3). */
-export function isLoopbackHost(hostname: string): boolean {
-  return /^(?:.*\.)?localhost\.?$|^127\.\d+\.\d+\.\d+$|^\[::1\]$/.test(hostname)
-}
-
 export interface AddressGuardOptions {
   /** Host name of the registry, without port. */
   readonly registryHost: string

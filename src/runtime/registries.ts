@@ -17,12 +17,13 @@ export function openRegistries(allowed: readonly RegistryAccess[]): (name: strin
       const message = `The server may not speak to the registry ${registry}: list it in TINTYPE_REGISTRIES, or register it.`
       throw new AppError('registry_not_allowed', message, { details: { registry } })
     }
-    const { host, plainHttp, allowPrivate, trustedHosts, login } = access
+    const { host, plainHttp, allowPrivate, trustedHosts, proxies, login } = access
     return openRegistryRepository({
       registry: host,
       repository,
       credentials: async () => login && { kind: 'basic', ...login },
       ...(trustedHosts && { trustedHosts }),
+      ...(proxies && { proxies }),
       ...(plainHttp === true && { plainHttp }),
       ...(allowPrivate !== undefined && { allowPrivate }),
     })

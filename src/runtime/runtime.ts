@@ -1,4 +1,5 @@
 /** What instances live on: the interface between the service and an engine. Plain data goes in and comes out (design.md §5). */
+import type { Proxies } from '#config/proxies.ts'
 import type { Digest } from '#oci/digest.ts'
 import type { Captured, Preview, Progress } from '#snapshot/result.ts'
 
@@ -142,6 +143,7 @@ export interface RegistryAccess {
   readonly allowPrivate?: boolean
   /** TINTYPE_TRUSTED_HOSTS */
   readonly trustedHosts?: readonly string[]
+  readonly proxies?: Proxies
   readonly login?: Login
 }
 

@@ -67,6 +67,7 @@ export async function openService({ config, clock, log }: ServiceOptions): Promi
     secrets: store.secrets,
     clock,
     trustedHosts: config.trustedHosts,
+    ...(config.proxies && { proxies: config.proxies }),
     ...(config.registries && { configured: config.registries }),
   })
   const areas = openAreas({ config, clock, log, store, runtime, identities, registries }, opened)

@@ -11,8 +11,11 @@ import type { Container } from '#lab/container.ts'
 import { labEngine } from '#lab/engine.ts'
 import type { Engine } from '#lab/engine.ts'
 import { busyboxImage } from '#lab/images.ts'
+import { startProxy } from '#lab/proxy.ts'
 import { startRegistry } from '#lab/registry.ts'
 import type { Registry } from '#lab/registry.ts'
+import { mustRun } from '#lab/workspace.ts'
+import { digestOf } from '#oci/digest.ts'
 
 /** The command as a user has it, `bin/tintype`, with a real engine and a registry that wants a password. */
 const root = mkdtempSync(join(tmpdir(), 'tintype-command-'))
@@ -175,4 +178,20 @@ test('a directory that is no layout is refused', async () => {
   writeFileSync(join(root, 'file'), '')
   const { out, code } = await run(['snapshot', 'command-box', `oci:${root}/file:v1`, '--json'])
   assert.deepEqual([errorOf(out), code], ['layout_invalid', 6])
+})
+
+test('where a proxy is the only way, the command takes it', async () => {
+  const name = 'registry.invalid' // nobody but the proxy finds it (RFC 6761 § 6.4)
+  await using proxy = await startProxy({ names: [name] })
+  await using open = await startRegistry()
+  const host = `${name}:${open.host.split(':')[1]}`
+  const env = { TINTYPE_REGISTRIES: `http://${host}`, http_proxy: proxy.host }
+  const saved = await run(['snapshot', 'command-box', `${host}/team/box:v1`, '--json', '--quiet'], { env })
+  assert.equal(saved.code, 0, saved.out)
+  const raw = await mustRun('skopeo', ['inspect', '--raw', '--tls-verify=false', `docker://${open.host}/team/box:v1`])
+  assert.equal(digestOf(raw), (JSON.parse(saved.out) as Captured).digest)
+  const direct = await run(['snapshot', 'command-box', `${host}/team/box:v2`, '--json'], {
+    env: { ...env, NO_PROXY: '.invalid' },
+  })
+  assert.equal(errorOf(direct.out), 'registry_unavailable')
 })

@@ -16,7 +16,7 @@ import { makeRows, pushBase } from './container.ts'
 import { expectedAlone, expectedOf, isSavable, lostAlone } from './exceptions.ts'
 import { describeContainer, describeUnpacked, judge, save } from './judges.ts'
 import type { Tree } from './judges.ts'
-import { ROWS } from './rows.ts'
+import { ROWS, SPARSE_BYTES } from './rows.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'f-')) // short: umoci puts it before paths of 3 800 bytes
 let registry: Registry
@@ -78,7 +78,9 @@ for (const name of testedEngines())
       const others = [...sockets, 'rows/xattrs/file']
       const reported = captured.skipped.map(({ path }) => path).toSorted()
       assert.deepEqual(reported, [...unsavable, ...others].map((path) => `/${path}`).toSorted())
-      assert.deepEqual([captured.torn, captured.warnings, captured.unsavedMounts], [[], [], []])
+      const warned = captured.warnings.map((warning) => warning.replace(/ has .*/, ''))
+      const holes = SPARSE_BYTES > 2 ** 30 ? ['/rows/sparse_files/holes'] : []
+      assert.deepEqual([captured.torn, warned, captured.unsavedMounts], [[], holes, []])
     })
 
     await t.test('GNU tar reads each of our layers, and none has a forbidden form', () =>

@@ -30,7 +30,7 @@ const shell = (directory: string, reason: string, script: string): Row => ({ dir
 const python = (directory: string, reason: string, argument = '-'): Row => ({ directory, reason, python: argument })
 
 const SMALL_FILES = process.env['TINTYPE_TEST_LONG'] === '1' ? '100000' : '10000'
-const SPARSE_BYTES = process.env['TINTYPE_TEST_LONG'] === '1' ? 8.5 * 2 ** 30 : 48 * 2 ** 20
+export const SPARSE_BYTES = process.env['TINTYPE_TEST_LONG'] === '1' ? 8.5 * 2 ** 30 : 48 * 2 ** 20
 
 export const ROWS: readonly Row[] = [
   shell('nothing', 'nothing at all', 'true'),

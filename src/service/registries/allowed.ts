@@ -1,7 +1,7 @@
 import { AppError } from '#base/errors.ts'
+import { isLoopbackHost } from '#base/loopback.ts'
 import type { Credentials } from '#registry/auth.ts'
 import type { RegistryOptions } from '#registry/registry.ts'
-import { isLoopbackHost } from '#registry/trust.ts'
 import type { Login, RegistryAccess } from '#runtime/runtime.ts'
 import type { RegistryRecord } from '#store/registries.ts'
 import type { RegistriesParts } from './parts.ts'
@@ -55,6 +55,7 @@ function accessOf(host: string, registered: RegistryRecord | undefined, parts: R
     // Only the configuration, which is the administrator's, may lead into private networks.
     ...(!isConfigured(host, parts) && { allowPrivate: false }),
     ...(parts.trustedHosts && parts.trustedHosts.length > 0 && { trustedHosts: parts.trustedHosts }),
+    ...(parts.proxies && { proxies: parts.proxies }),
     ...(login && { login }),
   }
 }
@@ -71,12 +72,13 @@ function loginOf({ userNameEncrypted, passwordEncrypted }: RegistryRecord, { sec
 
 /** For the registry client: the same rules. */
 export function optionsFor(access: RegistryAccess, repository: string): RegistryOptions {
-  const { host, plainHttp, allowPrivate, trustedHosts } = access
+  const { host, plainHttp, allowPrivate, trustedHosts, proxies } = access
   return {
     registry: host,
     repository,
     credentials: async () => credentialsOf(access),
     ...(trustedHosts && { trustedHosts }),
+    ...(proxies && { proxies }),
     ...(plainHttp !== undefined && { plainHttp }),
     ...(allowPrivate !== undefined && { allowPrivate }),
   }

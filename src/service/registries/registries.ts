@@ -138,8 +138,8 @@ function notFound(host: string): AppError {
 
 async function testRegistry(host: string, parts: RegistriesParts): Promise<RegistryTest> {
   const access = await accessTo(host, parts)
-  const { plainHttp, allowPrivate, trustedHosts } = optionsFor(access, 'test')
-  const reach = { plainHttp, allowPrivate, trustedHosts }
+  const { plainHttp, allowPrivate, trustedHosts, proxies } = optionsFor(access, 'test')
+  const reach = { plainHttp, allowPrivate, trustedHosts, proxies }
   try {
     await checkLogin(access.host, credentialsOf(access), AbortSignal.timeout(TEST_MS), reach)
     const who = access.login ? 'takes the credentials' : 'answers; no credentials are kept for it'
