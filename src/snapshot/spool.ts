@@ -1,9 +1,9 @@
-import { closeSync, openSync, rmSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, rm, statfs, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, statfs, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemCode } from '#base/errors.ts'
 import { makeDirectory } from '#base/make-directory.ts'
-import { errnoName, punchHole, reserve, setXattr, systemError, tryLock } from '#posix/libc.ts'
+import { errnoName, punchHole, reserve, setXattr, systemError } from '#posix/libc.ts'
+import { makeLockedDirectory, sweepLockedDirectories, type LockedDirectory } from './locked-directory.ts'
 import { PROBE_ATTRIBUTE } from './reader/jail.ts'
 
 /**
@@ -38,7 +38,6 @@ export interface Extent {
   readonly size: number
 }
 
-const LOCK_NAME = 'lock'
 /** Of the room one part in so many stays free: for the index, the last block of each frame, and what others write (attacks.md B8). */
 const SPARE_PARTS = 20
 
@@ -51,58 +50,25 @@ export async function openSpool(home: string, limitBytes?: number): Promise<Spoo
   try {
     await makeDirectory(parent, 0o700)
     await sweepSpools(home)
-    return await makeSpool(await makeLocked(parent), { home, limitBytes })
+    return await makeSpool(await makeLockedDirectory(parent, 'capture-'), { home, limitBytes })
   } catch (cause) {
     throw spoolError(home, cause)
   }
 }
 
-/** Remove the spools of captures that are no more: those whose lock nobody holds. */
-export async function sweepSpools(home: string): Promise<void> {
-  for (const name of await readdir(spoolsOf(home)).catch(() => [])) {
-    const directory = join(spoolsOf(home), name)
-    const lock = openIfThere(join(directory, LOCK_NAME))
-    if (lock !== undefined) {
-      if (tryLock(lock)) rmSync(directory, { recursive: true, force: true })
-      closeSync(lock)
-    }
-  }
-}
+/** Remove what captures and squashes that are no more have left below `home`. */
+export const sweepSpools = (home: string): Promise<void> =>
+  sweepLockedDirectories(spoolsOf(home), ['capture-', 'squash-'])
 
 const spoolsOf = (home: string) => join(home, 'spool')
-
-function openIfThere(path: string): number | undefined {
-  try {
-    return openSync(path, 'r')
-  } catch {
-    return undefined // made a moment ago and not locked yet, or swept by another
-  }
-}
-
-interface LockedDirectory {
-  readonly directory: string
-  readonly lock: FileHandle
-}
-
-/** A new directory of this capture's own. The sweep of another one may come between a lock's making and its taking. */
-async function makeLocked(parent: string): Promise<LockedDirectory> {
-  for (;;) {
-    const directory = await mkdtemp(join(parent, 'capture-'))
-    const lock = await open(join(directory, LOCK_NAME), 'wx+', 0o600)
-    if (tryLock(lock.fd) && (await lock.stat()).nlink > 0) return { directory, lock }
-    await lock.close()
-  }
-}
 
 interface SpoolOptions {
   readonly home: string
   readonly limitBytes: number | undefined
 }
 
-async function makeSpool(
-  { directory, lock }: LockedDirectory,
-  { home, limitBytes = Infinity }: SpoolOptions,
-): Promise<Spool> {
+async function makeSpool(locked: LockedDirectory, { home, limitBytes = Infinity }: SpoolOptions): Promise<Spool> {
+  const directory = locked.path
   const create = (name: string) => open(join(directory, name), 'wx+', 0o600)
   const frames = await create('frames')
   const tail = await create('tail')
@@ -151,8 +117,7 @@ async function makeSpool(
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([frames.close(), tail.close(), squashed.close()])
-      await rm(directory, { recursive: true, force: true })
-      await lock.close()
+      await locked[Symbol.asyncDispose]()
     },
   }
 }

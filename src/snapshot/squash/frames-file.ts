@@ -1,9 +1,9 @@
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '#base/errors.ts'
 import { makeDirectory } from '#base/make-directory.ts'
-import { tryLock } from '#posix/libc.ts'
+import { makeLockedDirectory } from '#snapshot/locked-directory.ts'
 import { spoolError, sweepSpools } from '#snapshot/spool.ts'
 
 /** Where compressed layers wait until the image is verified. As a capture's spool: 0700 and 0600, gone when it is closed. */
@@ -22,11 +22,8 @@ export async function openFramesFile(home: string, limitBytes = Infinity): Promi
   try {
     await makeDirectory(parent, 0o700)
     await sweepSpools(home)
-    const directory = await mkdtemp(join(parent, 'squash-'))
-    // Until it is locked another process may take it for left over, and sweep it: then opening says so.
-    const lock = await open(join(directory, 'lock'), 'wx', 0o600)
-    tryLock(lock.fd)
-    const frames = await open(join(directory, 'frames'), 'wx+', 0o600)
+    const directory = await makeLockedDirectory(parent, 'squash-')
+    const frames = await open(join(directory.path, 'frames'), 'wx+', 0o600)
     return {
       frames,
       grow(bytes) {
@@ -36,8 +33,7 @@ export async function openFramesFile(home: string, limitBytes = Infinity): Promi
       },
       async [Symbol.asyncDispose]() {
         await frames.close()
-        await rm(directory, { recursive: true, force: true })
-        await lock.close()
+        await directory[Symbol.asyncDispose]()
       },
     }
   } catch (cause) {
