@@ -73,15 +73,17 @@ async function detailsOf(
     store.users.findAll([...new Set(records.map(({ userId }) => userId))]),
   ])
   const nowMs = clock.wallMs()
-  const byInstance = Map.groupBy(labels, ({ instanceId }) => instanceId)
+  const labelsOf = Map.groupBy(labels, ({ instanceId }) => instanceId)
+  const cullerOf = new Map(cullers.map((row) => [row.instanceId, row]))
+  const timerOf = new Map(timers.map((row) => [row.instanceId, row]))
+  const nameOf = new Map(users.map(({ userId, name }) => [userId, name]))
   return records.map((record) => {
     const { instanceId } = record
-    const all = byInstance.get(instanceId) ?? []
-    const culler = cullers.find((row) => row.instanceId === instanceId)
-    const timer = timers.find((row) => row.instanceId === instanceId)
+    const all = labelsOf.get(instanceId) ?? []
+    const [culler, timer] = [cullerOf.get(instanceId), timerOf.get(instanceId)]
     return {
       record,
-      userName: users.find(({ userId }) => userId === record.userId)?.name ?? record.userId,
+      userName: nameOf.get(record.userId) ?? record.userId,
       labels: all.filter(({ kind }) => kind === 'label'),
       tags: all.filter(({ kind }) => kind === 'tag'),
       ...(culler && { culler: { ...culler, idleMinutes: idleMinutes(culler, record, nowMs) } }),
