@@ -80,13 +80,19 @@ function conditions(eb: ExpressionBuilder<Schema, 'images'>, search: Conditions)
   return [
     ...(visibleTo === undefined ? [] : [eb.or([eb('accessibility', '=', 'PUBLIC'), eb('userId', '=', visibleTo)])]),
     ...(workspaceId === undefined ? [] : [eb('workspaceId', '=', workspaceId)]),
-    ...(accessibility === undefined ? [] : [eb('accessibility', '=', accessibility)]),
+    // It narrows down custom images only (dsw-api §2).
+    ...(accessibility === undefined
+      ? []
+      : [eb.or([eb('accessibility', '=', accessibility), eb.exists(withLabel(eb, OFFICIAL))])]),
     ...(uri === undefined ? [] : [eb('uri', '=', uri)]),
     ...(name === undefined ? [] : [contains('name', name)]),
     ...(query === undefined ? [] : [eb.or([contains('name', query), contains('description', query)])]),
     ...labels.map((label) => eb.exists(withLabel(eb, label))),
   ]
 }
+
+/** What marks the platform's own images. */
+export const OFFICIAL: Label = { key: 'system.official', value: 'true' }
 
 const withLabel = (eb: ExpressionBuilder<Schema, 'images'>, { key, value }: Label) =>
   eb

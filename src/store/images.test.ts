@@ -63,12 +63,12 @@ forEachStore('images', (open) => {
   })
 
   const SEARCHES: readonly (readonly [string, Partial<ImageSearch>, string])[] = [
-    ['everything, oldest first', {}, 'a b c d'],
-    ['newest first', { descending: true }, 'd c b a'],
+    ['everything, oldest first', {}, 'a b c d e'],
+    ['newest first', { descending: true }, 'e d c b a'],
     ['a page', { offset: 1, limit: 2 }, 'b c'],
     ['of one workspace', { workspaceId: '2' }, 'd'],
-    ['what a user may see: own and public ones', { visibleTo: '8' }, 'b d'],
-    ['private ones', { accessibility: 'PRIVATE' }, 'a c d'],
+    ['what a user may see: own and public ones', { visibleTo: '8' }, 'b d e'],
+    ['private ones, and the official ones (dsw-api §2)', { accessibility: 'PRIVATE' }, 'a c d e'],
     ['by reference', { uri: 'r.example.com/b:1' }, 'b'],
     ['by a part of the name, in any case', { name: 'TORCH' }, 'a b'],
     ['an underscore in a name stands for itself', { name: 'torch_' }, ''],
@@ -86,13 +86,14 @@ forEachStore('images', (open) => {
       { imageId: 'b', name: 'pytorch-2', description: 'with CUDA', uri: 'r.example.com/b:1', accessibility: 'PUBLIC', labels: [{ key: 'gpu', value: 'yes' }, { key: 'os', value: 'x' }] }, // prettier-ignore
       { imageId: 'c', name: 'cuda', description: '100% of it', labels: [] },
       { imageId: 'd', name: 'mine', userId: '8', workspaceId: '2', labels: [] },
+      { imageId: 'e', name: 'base', userId: '9', workspaceId: '3', accessibility: 'PUBLIC', labels: [{ key: 'system.official', value: 'true' }] }, // prettier-ignore
     ]
     for (const [i, entry] of entries.entries()) await images.insert({ ...NEW, ...entry }, 1_000 + i)
     for (const [reason, search, expected] of SEARCHES) {
       const found = await images.search({ ...ALL, ...search })
       assert.equal(found.images.map(({ imageId }) => imageId).join(' '), expected, reason)
       const isPage = 'limit' in search
-      assert.equal(found.total, isPage ? 4 : found.images.length, reason)
+      assert.equal(found.total, isPage ? 5 : found.images.length, reason)
     }
   })
 

@@ -16,6 +16,8 @@ export interface Range {
 /** What a list is narrowed by; whatever is absent does not matter. */
 export interface InstanceFilter {
   readonly workspaceId?: string
+  /** In any of these. */
+  readonly workspaceIds?: readonly string[]
   readonly resourceId?: string
   readonly paymentType?: PaymentType
   /** Public ones, and those of this user. */
@@ -152,9 +154,10 @@ function conditions(db: Db, where: Where, filter: InstanceFilter): Expression<Sq
     if (min !== undefined) all.push(where(column, '>=', min))
     if (max !== undefined) all.push(where(column, '<=', max))
   }
-  const { visibleTo, instanceIds, oversoldType, gpuType } = filter
+  const { visibleTo, instanceIds, workspaceIds, oversoldType, gpuType } = filter
   if (visibleTo !== undefined) all.push(isVisible(where, visibleTo))
   if (instanceIds !== undefined) all.push(isOneOf(db, 'instances.instanceId', instanceIds))
+  if (workspaceIds !== undefined) all.push(isOneOf(db, 'instances.workspaceId', workspaceIds))
   if (gpuType !== undefined) all.push(contains(db, 'gpu_type', gpuType))
   if (oversoldType !== undefined) all.push(where('oversoldType', '=', oversoldType))
   if (filter.nameContains !== undefined) all.push(contains(db, 'name', filter.nameContains))

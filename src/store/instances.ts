@@ -133,6 +133,17 @@ function sumsOfInstances(db: Db) {
       return query.groupBy(['workspaceId', 'status']).execute()
     },
 
+    /** The workspaces that have instances. */
+    async workspaces(): Promise<readonly string[]> {
+      const rows = await db
+        .selectFrom('instanceCounts')
+        .select('workspaceId')
+        .distinct()
+        .where('total', '>', 0)
+        .execute()
+      return rows.map(({ workspaceId }) => workspaceId)
+    },
+
     /** How many instances there are in each status that any has. */
     async countByStatus(): Promise<ReadonlyMap<string, number>> {
       const rows = await db

@@ -67,6 +67,35 @@ forEachStore('rights over HTTP', (open) => {
     }
   })
 
+  test('what is denied in a workspace is denied to who asks for several', async () => {
+    const store = await open()
+    const inTwo = 'acs:paidsw:*:*:workspace/2/*'
+    await using server = await openSnapshotServer(store, [allow('paidsw:*'), deny('paidsw:*', inTwo)])
+    const [elsewhere] = [await server.running({ workspaceId: '7' }), await server.running({ workspaceId: '2' })]
+    const all = await server.user('GET /api/v2/instances', { query: 'WorkspaceId=ALL&ResourceId=ALL' })
+    const found = (all.json['Instances'] as Record<string, string>[]).map(({ InstanceId }) => InstanceId)
+    assert.deepEqual([all.status, found, all.json['TotalCount']], [200, [elsewhere], 1])
+    const of = (path: string, WorkspaceIds: string, more = {}) =>
+      server.user(`GET /api/v2/${path}`, { query: `${new URLSearchParams({ WorkspaceIds, ...more })}` })
+    const [StartTime, EndTime] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']
+    for (const [path, more] of [
+      ['instancestatistics', {}],
+      ['resourcegroupstatistics', { ResourceId: 'x', StartTime, EndTime }],
+    ] as const)
+      assert.deepEqual([(await of(path, '7,2', more)).status, (await of(path, '7,9', more)).status], [403, 200], path)
+  })
+
+  test('what is private is seen in all workspaces, or in none of the list of all', async () => {
+    const store = await open()
+    const seeing = deny('paidsw:ListAllInstances', 'acs:paidsw:*:*:workspace/2/*')
+    await using server = await openSnapshotServer(store, [allow('paidsw:*'), seeing])
+    await server.running({ workspaceId: '2' })
+    const mine = await server.running({ workspaceId: '2' }, ANN)
+    const { json } = await server.user('GET /api/v2/instances', { query: 'WorkspaceId=ALL&ResourceId=ALL' })
+    const found = (json['Instances'] as Record<string, string>[]).map(({ InstanceId }) => InstanceId)
+    assert.deepEqual(found, [mine])
+  })
+
   test('nobody takes a public instance from its owner; the account gives it away', async () => {
     const store = await open()
     await using server = await openSnapshotServer(store, [allow('paidsw:UpdateInstance'), allow('paidsw:GetInstance')])

@@ -89,7 +89,7 @@ for (const name of ['docker20', 'docker28'] as const)
         ImageUrl: image,
         EnvironmentVariables: { GREETING: 'two  spaces "and" $quotes' },
         UserCommand: { OnStart: { Content: 'echo started as $(id -u)\nexit 3' } },
-        Datasets: [{ Uri: `file://${world.datasets}/set`, MountPath: '/mnt/data', MountAccess: 'RO' }],
+        Datasets: [{ Uri: `file://${world.datasets}/set`, MountPath: '/mnt/data', MountAccess: 'RO', Dynamic: true }],
       })
       assert.equal(await sh(id, 'printf %s "$GREETING"'), 'two  spaces "and" $quotes')
       // cgroup v2, and v1 of Debian's older kernels.

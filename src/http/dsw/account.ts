@@ -111,10 +111,16 @@ function statisticsRoutes(parts: DswParts): readonly AnyRoute[] {
   ]
 }
 
-/** Whose instances are counted beside the public ones; undefined: all (dsw-api §1.7). */
-function countedFor(parts: DswParts, call: Pick<Call<Action>, 'caller' | 'may'>, workspaceId: string) {
+/** Whose instances are counted beside the public ones; undefined: all (dsw-api §1.7). Throws `not_permitted`. */
+function countedFor(
+  parts: DswParts,
+  call: Pick<Call<Action>, 'caller' | 'may' | 'check' | 'operation'>,
+  workspaceId: string,
+) {
+  const arn = allInstancesArn(parts, call, workspaceId)
+  call.check(call.operation.ram, arn) // who may ask for several may still not ask for this one
   const right = { action: 'paidsw:ListAllInstanceStatistics', aliases: ['paidsw:ListAllInstances'] }
-  return call.may(right, allInstancesArn(parts, call, workspaceId)) ? undefined : call.caller.id
+  return call.may(right, arn) ? undefined : call.caller.id
 }
 
 type WorkspaceQuery = Pick<QueryOf<'ListInstanceStatistics'>, 'WorkspaceIds'>

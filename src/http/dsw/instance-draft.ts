@@ -92,7 +92,6 @@ function datasetOf(dataset: NonNullable<Create['Datasets']>[number]): DatasetDra
     ...given('datasetId', dataset.DatasetId),
     ...given('mountPath', dataset.MountPath),
     ...given('access', dataset.MountAccess),
-    ...given('isDynamic', dataset.Dynamic),
   }
 }
 

@@ -2,8 +2,8 @@ import type { AnyRoute } from '#http/route.ts'
 import { route } from '#http/route.ts'
 import { newDraftOf, updateOf } from './instance-draft.ts'
 import { writeInstance, writeListed } from './instance-wire.ts'
-import { filterOf, pageOf, workspaceOf } from './list-filter.ts'
-import { allInstancesArn, dswArn, instanceArn, instancePath, viewerIn, viewerOf } from './scope.ts'
+import { ALL_WORKSPACES, filterOf, pageOf, workspaceOf } from './list-filter.ts'
+import { allInstancesArn, dswArn, instanceArn, instancePath, viewerIn, viewerInAll, viewerOf } from './scope.ts'
 import { checkPush, type SnapshotRouteParts } from './snapshots.ts'
 import { DEFAULT_WORKSPACE } from '#service/workspace.ts'
 
@@ -34,8 +34,12 @@ export function instanceRoutes(parts: SnapshotRouteParts): readonly AnyRoute[] {
         const page = pageOf(call.query)
         const filter = filterOf(call.query)
         if (!filter) return { Instances: [], TotalCount: 0 }
-        const viewer = await viewerIn(parts, call, workspaceOf(call.query))
-        const { instances: found, total } = await instances.list(filter, page, viewer)
+        const workspace = workspaceOf(call.query)
+        const isAll = workspace === ALL_WORKSPACES
+        const { viewer, ...narrower } = isAll
+          ? await viewerInAll(parts, call)
+          : { viewer: await viewerIn(parts, call, workspace) }
+        const { instances: found, total } = await instances.list({ ...filter, ...narrower }, page, viewer)
         return { Instances: found.map(writeListed), TotalCount: total }
       },
     }),

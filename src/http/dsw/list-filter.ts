@@ -15,9 +15,12 @@ const ALL = 'ALL'
 /** No quota is oversold here. Who asks for another kind of instance asks for none. */
 const OVERSOLD = 'ForbiddenQuotaOverSold'
 
-/** The workspace that the list is of; `*`: all of them. */
+/** How policies name them. */
+export const ALL_WORKSPACES = '*'
+
+/** The workspace that the list is of, or ALL_WORKSPACES. */
 export function workspaceOf({ WorkspaceId: id }: Query): string {
-  if (id === ALL) return '*'
+  if (id === ALL) return ALL_WORKSPACES
   return id === undefined || id === '' ? DEFAULT_WORKSPACE : id
 }
 
@@ -28,7 +31,7 @@ export function filterOf(query: Query): Omit<InstanceFilter, 'visibleTo'> | unde
   const labels = new Map(Object.entries(query.Labels ?? {}).map(([key, value]) => [key, String(value)]))
   const tags = pairsOf(query.Tag)
   return drop({
-    workspaceId: workspaceId === '*' ? undefined : workspaceId,
+    workspaceId: workspaceId === ALL_WORKSPACES ? undefined : workspaceId,
     ...resourceOf(query),
     instanceIds: idsOf(query.InstanceId),
     userId: query.CreateUserId || undefined,

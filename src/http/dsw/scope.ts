@@ -40,6 +40,25 @@ export async function viewerIn(
   return { userId: call.caller.id, seesAll }
 }
 
+/**
+ * The caller, as one who looks through all workspaces, and the workspaces where that is not all: what is denied in one of
+ * them is denied whichever way it is asked for, and what is private there is seen in all or in none.
+ */
+export async function viewerInAll(
+  parts: DswParts,
+  call: Asking,
+): Promise<{ readonly viewer: Viewer; readonly workspaceIds?: readonly string[] }> {
+  const arnOf = (workspaceId: string) => allInstancesArn(parts, call, workspaceId)
+  const all = await parts.instances.parts.store.instances.workspaces()
+  const permitted = all.filter((workspaceId) => call.may(call.operation.ram, arnOf(workspaceId)))
+  const { userId, seesAll } = await viewerIn(parts, call, '*')
+  const seesEach = seesAll && permitted.every((workspaceId) => call.may(SEE_ALL, arnOf(workspaceId)))
+  return {
+    viewer: { userId, seesAll: seesEach },
+    ...(permitted.length < all.length && { workspaceIds: permitted }),
+  }
+}
+
 /** The caller, as one who looks at this instance; like nobody in particular where there is none. */
 export async function viewerOf(parts: DswParts, call: Asking, instanceId: string): Promise<Viewer> {
   const record = await parts.instances.parts.store.instances.findOwner(instanceId)

@@ -1,10 +1,11 @@
 import { AppError } from '#base/errors.ts'
+import { OFFICIAL as OFFICIAL_LABEL } from '#store/image-search.ts'
 import type { Label } from '#store/snapshot-record.ts'
 
 const MOST = 100
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 /** Says that an image is the platform's own (dsw-api §2): nobody but the account may say so. */
-export const OFFICIAL = 'system.official'
+export const OFFICIAL = OFFICIAL_LABEL.key
 
 /** Throws `parameter_invalid`. */
 export function checkLabels(labels: readonly Label[], { seesAll }: { readonly seesAll: boolean }): void {

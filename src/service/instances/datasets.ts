@@ -39,7 +39,6 @@ export async function resolveDatasets(
     const mountPath = checkMountPath(`${field}.MountPath`, draft.mountPath)
     if (mounts.some((other) => other.mountPath === mountPath))
       throw invalid(`${field}.MountPath`, 'is that of another dataset: give each its own')
-    if (draft.isDynamic === true) throw invalid(`${field}.Dynamic`, 'must be false: this server mounts no OSS buckets')
     const { uri } = draft
     if (uri === undefined || draft.datasetId !== undefined)
       throw invalid(`${field}.DatasetId`, 'cannot be used: this server has no dataset catalogue, give a file:// Uri')

@@ -6,7 +6,6 @@ export interface DatasetDraft {
   readonly datasetId?: string
   readonly mountPath?: string
   readonly access?: 'RW' | 'RO'
-  readonly isDynamic?: boolean
 }
 
 /** What may be asked for an instance, at its creation and later. */

@@ -114,7 +114,6 @@ for (const [drafts, field, reason] of [
   [at('/d', { uri: '/plain/path' }), 'Uri', 'no scheme'],
   [at('/d', { uri: 'file:///a%00b' }), 'Uri', 'a NUL'],
   [at('/d', { datasetId: 'd-1' }), 'DatasetId', 'a dataset of a catalogue'],
-  [at('/d', { uri: uri('allowed/set'), isDynamic: true }), 'Dynamic', 'a dynamic mount'],
   [at('data'), 'MountPath', 'a relative mount path'],
   [at('/mnt/../etc'), 'MountPath', 'dots in a mount path'],
   [at('/mnt/workspace'), 'MountPath', 'what an instance lives on'],
