@@ -350,6 +350,8 @@ export function killable(world: PlayedWorld): KillableWorld {
         const value: unknown = Reflect.get(target, key)
         if (typeof value === 'object' && value !== null) return guard(value)
         if (typeof value !== 'function') return value
+        // Nobody waits for it: a rejection would be nobody's.
+        if (key === 'wake') return (...args: unknown[]) => (isDead ? undefined : Reflect.apply(value, target, args))
         return async (...args: unknown[]) => {
           if (isDead) throw new AppError('store_unavailable', 'This server was killed.')
           return Reflect.apply(value, target, args)
