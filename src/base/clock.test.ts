@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ClockWatch, systemClock } from './clock.ts'
+import { ClockWatch, readAtOnce, systemClock, type Clock } from './clock.ts'
 
 test('the wall clock is the same in both units, and not ahead of the time', () => {
   const before = BigInt(Date.now()) * 1_000_000n
@@ -26,3 +26,27 @@ for (const [name, stepMs, expected] of STEPS) {
     assert.equal(watch.wasSetBack(), expected, 'what was said stays said')
   })
 }
+
+test('a process that waits for its core between two clocks does not take the one for set', () => {
+  let waits = 0
+  const wait = () => {
+    const end = performance.now() + 40
+    while (performance.now() < end);
+  }
+  const clock = {
+    ...systemClock,
+    wallMs() {
+      const now = systemClock.wallMs()
+      if (waits-- > 0) wait() // between this reading and the next
+      return now
+    },
+  }
+  const watch = new ClockWatch(clock)
+  waits = 2
+  assert.equal(watch.wasSetBack(), false)
+  waits = 2
+  const disturbed = clockOffset(clock)
+  assert.ok(Math.abs(disturbed - clockOffset(systemClock)) < 20)
+})
+
+const clockOffset = (clock: Clock) => readAtOnce(() => clock.wallMs() - clock.monotonicMs())

@@ -16,6 +16,28 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
 }
 
+const TRIES = 20
+const AT_ONCE_MS = 1
+
+/**
+ * What `read` makes of several clocks, read at once: a process that has to wait for its core between two of them would find
+ * that one was set. The quickest of a few tries.
+ */
+export function readAtOnce<T>(read: () => T): T {
+  let [found, tookMs] = timed(read)
+  for (let tries = 1; tries < TRIES && tookMs > AT_ONCE_MS; tries++) {
+    const [again, againMs] = timed(read)
+    if (againMs < tookMs) [found, tookMs] = [again, againMs]
+  }
+  return found
+}
+
+function timed<T>(read: () => T): [T, number] {
+  const begunMs = performance.now()
+  const found = read()
+  return [found, performance.now() - begunMs]
+}
+
 /** More than what rounding to whole milliseconds can make of a clock that runs on (attacks.md A2). */
 const SET_BACK_MS = 10
 
@@ -27,12 +49,16 @@ export class ClockWatch {
 
   constructor(clock: Clock) {
     this.#clock = clock
-    this.#offsetMs = clock.wallMs() - clock.monotonicMs()
+    this.#offsetMs = this.#readOffsetMs()
   }
 
   /** Once true, always true. */
   wasSetBack(): boolean {
-    this.#wasSetBack ||= this.#clock.wallMs() - this.#clock.monotonicMs() < this.#offsetMs - SET_BACK_MS
+    this.#wasSetBack ||= this.#readOffsetMs() < this.#offsetMs - SET_BACK_MS
     return this.#wasSetBack
+  }
+
+  #readOffsetMs(): number {
+    return readAtOnce(() => this.#clock.wallMs() - this.#clock.monotonicMs())
   }
 }

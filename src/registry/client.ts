@@ -33,6 +33,8 @@ export interface Call {
   readonly isDownload?: boolean
   /** False: one try, for callers that know better how to go on. */
   readonly retries?: boolean
+  /** Asked before it is sent again after a wait; what it throws ends the call. */
+  readonly beforeRetry?: (() => Promise<void>) | undefined
 }
 
 export interface RegistryClient {
@@ -94,7 +96,7 @@ export function openClient(options: ClientOptions): RegistryClient {
       throwIfAborted(call.signal)
       return call.retries === false
         ? send()
-        : sendWithRetries(send, { pace: options.pace, signal: call.signal, mayPass })
+        : sendWithRetries(send, { pace: options.pace, signal: call.signal, mayPass, beforeRetry: call.beforeRetry })
     },
     async locationOf(response) {
       const { location } = response.headers

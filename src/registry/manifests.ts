@@ -133,6 +133,7 @@ export interface ManifestToPut {
   readonly bytes: Uint8Array
   readonly mediaType: string
   readonly tag?: string | undefined
+  readonly beforeRetry?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -141,7 +142,7 @@ export interface ManifestToPut {
  */
 export async function writeManifest(
   place: ManifestPlace,
-  { bytes, mediaType, tag }: ManifestToPut,
+  { bytes, mediaType, tag, beforeRetry }: ManifestToPut,
   signal: AbortSignal | undefined,
 ): Promise<Descriptor> {
   const digest = digestOf(bytes)
@@ -153,6 +154,7 @@ export async function writeManifest(
     headers: { 'content-type': mediaType },
     body: bytes,
     signal,
+    beforeRetry,
   })
   if (isSuccess(response)) {
     await response.discard()

@@ -108,7 +108,8 @@ export function openRegistryRepository(options: RegistryOptions, parts: Registry
         details: { registry: host, reference: tagOrDigest },
       })
     },
-    putManifest: (bytes, mediaType, { tag, signal } = {}) => writeManifest(writing, { bytes, mediaType, tag }, signal),
+    putManifest: (bytes, mediaType, { signal, ...put } = {}) =>
+      writeManifest(writing, { bytes, mediaType, ...put }, signal),
   }
   PLACES.set(opened, { host, repository })
   return opened

@@ -44,11 +44,14 @@ export interface Repository {
     tagOrDigest: string,
     options?: CallOptions,
   ): Promise<{ readonly descriptor: Descriptor; readonly bytes: Uint8Array }>
-  /** Put the manifest and, when given, move `tag` to it: the one step that a reader of the registry can see. */
+  /**
+   * Put the manifest and, when given, move `tag` to it: the one step that a reader of the registry can see. `beforeRetry` is
+   * asked each time before it is put again because the registry was busy or cut the connection: what was true may be no more.
+   */
   putManifest(
     bytes: Uint8Array,
     mediaType: string,
-    options?: CallOptions & { readonly tag?: string },
+    options?: CallOptions & { readonly tag?: string; readonly beforeRetry?: () => Promise<void> },
   ): Promise<Descriptor>
 }
 

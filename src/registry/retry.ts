@@ -52,12 +52,14 @@ export interface RetryOptions {
   readonly signal?: AbortSignal | undefined
   /** Whether this failure of try number `tries` may pass by itself; by default what isTransient says. */
   readonly mayPass?: (error: unknown, tries: number) => boolean
+  /** Asked after each wait, before it is sent again; what it throws ends it. */
+  readonly beforeRetry?: (() => Promise<void>) | undefined
 }
 
 /** Send until there is an answer that is not "busy", at most five times; the last answer or error stands. */
 export async function sendWithRetries(
   send: () => Promise<HttpResponse>,
-  { pace, signal, mayPass = isTransient }: RetryOptions,
+  { pace, signal, mayPass = isTransient, beforeRetry }: RetryOptions,
 ): Promise<HttpResponse> {
   for (let tries = 1; ; tries++) {
     throwIfAborted(signal)
@@ -72,5 +74,6 @@ export async function sendWithRetries(
       wait = backoffMs(tries + 1, pace)
     }
     await pace.sleep(wait, signal)
+    await beforeRetry?.()
   }
 }

@@ -31,6 +31,8 @@ export interface Way {
 
 /** A host behind a proxy is often in no name server that we can ask; waiting for that must not delay the rest. */
 const LOOK_HERE_MS = 2_000
+/** Some registries never close an idle connection, and a server opens many clients. A request sets a limit of its own. */
+const KEPT = { keepAlive: true, timeout: 30_000 }
 
 /** Ways with connections of their own; idle ones do not keep the process alive. */
 export function openWays(options: WayOptions): { to(url: URL): Promise<Way> } {
@@ -76,7 +78,7 @@ async function lookHere(host: string, { guard }: WayOptions, resolve: Lookup): P
 }
 
 const plainAgent = (proxy: URL | undefined) =>
-  new http.Agent({ keepAlive: true, ...(proxy && { proxyEnv: { HTTP_PROXY: proxy.href } }) })
+  new http.Agent({ ...KEPT, ...(proxy && { proxyEnv: { HTTP_PROXY: proxy.href } }) })
 
 // As the engines do: a company's CA is in the system's store. Node's `ca` replaces its own roots, so they are named too.
 const systemRoots = () => [...new Set([...getCACertificates('default'), ...getCACertificates('system')])]
@@ -87,7 +89,7 @@ function secureAgent({ ca, insecureTls }: WayOptions, proxy?: URL): https.Agent 
   const proxied = proxy && { proxyEnv: { HTTPS_PROXY: proxy.href } }
   if (insecureTls)
     return new https.Agent({
-      keepAlive: true,
+      ...KEPT,
       ...proxied,
       secureContext: createSecureContext({ ca: [] }),
       rejectUnauthorized: false,
@@ -96,7 +98,7 @@ function secureAgent({ ca, insecureTls }: WayOptions, proxy?: URL): https.Agent 
     ca === undefined
       ? (systemContext ??= createSecureContext({ ca: systemRoots() }))
       : createSecureContext({ ca: [...systemRoots(), ca] })
-  return new https.Agent({ keepAlive: true, ...proxied, secureContext })
+  return new https.Agent({ ...KEPT, ...proxied, secureContext })
 }
 
 // The addresses that are checked are the ones that are connected to: a second lookup could give others (rebinding).

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '#base/clock.ts'
 import { AppError } from '#base/errors.ts'
+import { startFakeRegistry } from '#lab/fake-registry.ts'
 import { MEDIA_TYPES } from '#oci/descriptor.ts'
 import type { Descriptor } from '#oci/descriptor.ts'
 import { digestOf } from '#oci/digest.ts'
+import { openRegistryRepository } from '#registry/registry.ts'
 import type { Repository } from '#registry/repository.ts'
 import { missingBlobs, moveTag, requireFewLayers, requireNoneMissing, type TagMove } from './move-tag.ts'
 
@@ -82,6 +85,31 @@ test('the tag is looked at before each put: one that appears while blobs are sen
   }
   await assert.rejects(registry.move(undefined, { requireFree, sendAgain: async () => void (isTaken = true) }), taken)
   assert.equal(registry.puts, 1)
+})
+
+test('a busy registry is asked again, and a tag that appeared while it was waited for stays', async () => {
+  const theirs = { bytes: Buffer.from('{"schemaVersion":2}'), mediaType: manifest.descriptor.mediaType }
+  let puts = 0
+  await using fake = await startFakeRegistry({
+    before: ({ method, path }) => {
+      if (method !== 'PUT' || !path.endsWith('/manifests/v1') || puts++ > 0) return undefined
+      fake.manifests.set('a:v1', theirs)
+      return { status: 503 }
+    },
+  })
+  const pace = { clock: systemClock, sleep: async () => {}, random: () => 0 }
+  const target = openRegistryRepository(
+    { registry: fake.host, repository: 'a', credentials: async () => undefined },
+    { pace },
+  )
+  const taken = new AppError('tag_exists', 'It is there.')
+  const requireFree = async () => {
+    if (await target.resolve('v1')) throw taken
+  }
+  await assert.rejects(new PlayedRegistry().move(undefined, { target, requireFree }), taken)
+  assert.equal(fake.manifests.get('a:v1'), theirs)
+  fake.manifests.clear()
+  assert.deepEqual(await new PlayedRegistry().move(undefined, { target, requireFree }), manifest.descriptor)
 })
 
 test('a tag that someone else has moved meanwhile is no success', async () => {

@@ -82,7 +82,8 @@ export async function moveTag(move: TagMove): Promise<Descriptor> {
   await requireFree(signal)
   throwIfAborted(signal)
   const ending = abortLater(signal, PUT_LIMIT_MS)
-  const put = () => target.putManifest(bytes, descriptor.mediaType, { tag, signal: ending })
+  const beforeRetry = () => requireFree(ending)
+  const put = () => target.putManifest(bytes, descriptor.mediaType, { tag, signal: ending, beforeRetry })
   try {
     await put()
   } catch (error) {

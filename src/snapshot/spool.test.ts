@@ -4,6 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { mustRun } from '#lab/workspace.ts'
 import { openSpool, sweepSpools } from './spool.ts'
 
 function home(t: TestContext): string {
@@ -91,4 +92,15 @@ test('a home that cannot be written is said in a sentence', async (t) => {
   const place = home(t)
   writeFileSync(join(place, 'spool'), 'a file where the directory should be')
   await assert.rejects(openSpool(place))
+})
+
+test('a spool that could not be made whole leaves nothing, neither a file nor a descriptor', async (t) => {
+  const place = home(t)
+  await mustRun('mount', ['-t', 'tmpfs', '-o', 'nr_inodes=6', 'tmpfs', place])
+  try {
+    await assert.rejects(openSpool(place), { code: 'spool_full' })
+    assert.deepEqual(readdirSync(join(place, 'spool')), [])
+  } finally {
+    await mustRun('umount', [place]) // busy, if a descriptor were left
+  }
 })

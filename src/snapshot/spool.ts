@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { AppError, systemCode } from '#base/errors.ts'
 import { makeDirectory } from '#base/make-directory.ts'
 import { errnoName, punchHole, reserve, setXattr, systemError } from '#posix/libc.ts'
-import { makeLockedDirectory, sweepLockedDirectories, type LockedDirectory } from './locked-directory.ts'
+import { makeLockedDirectory, sweepLockedDirectories } from './locked-directory.ts'
 import { PROBE_ATTRIBUTE } from './reader/jail.ts'
 
 /**
@@ -50,7 +50,9 @@ export async function openSpool(home: string, limitBytes?: number): Promise<Spoo
   try {
     await makeDirectory(parent, 0o700)
     await sweepSpools(home)
-    return await makeSpool(await makeLockedDirectory(parent, 'capture-'), { home, limitBytes })
+    await using made = new AsyncDisposableStack()
+    const { path } = made.use(await makeLockedDirectory(parent, 'capture-'))
+    return await makeSpool(path, { home, limitBytes }, made)
   } catch (cause) {
     throw spoolError(home, cause)
   }
@@ -67,9 +69,13 @@ interface SpoolOptions {
   readonly limitBytes: number | undefined
 }
 
-async function makeSpool(locked: LockedDirectory, { home, limitBytes = Infinity }: SpoolOptions): Promise<Spool> {
-  const directory = locked.path
-  const create = (name: string) => open(join(directory, name), 'wx+', 0o600)
+/** What is made goes to `made`, and with the spool when all of it is there. */
+async function makeSpool(
+  directory: string,
+  { home, limitBytes = Infinity }: SpoolOptions,
+  made: AsyncDisposableStack,
+): Promise<Spool> {
+  const create = async (name: string) => made.use(await open(join(directory, name), 'wx+', 0o600))
   const frames = await create('frames')
   const tail = await create('tail')
   const squashed = await create('squashed')
@@ -78,7 +84,7 @@ async function makeSpool(locked: LockedDirectory, { home, limitBytes = Infinity 
   const probePath = join(directory, 'probe')
   const probe = await create('probe')
   setXattr(probe.fd, PROBE_ATTRIBUTE, Uint8Array.of(1))
-  await probe.close()
+  const owned = made.move()
   let framesEnd = 0
   let releasedBytes = 0
   let reservedBytes = 0
@@ -115,10 +121,7 @@ async function makeSpool(locked: LockedDirectory, { home, limitBytes = Infinity 
       reserveTail(tail.fd, bytes, home)
       reservedBytes = Math.max(reservedBytes, bytes)
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all([frames.close(), tail.close(), squashed.close()])
-      await locked[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
 

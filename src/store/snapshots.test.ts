@@ -118,6 +118,15 @@ forEachStore('snapshots', (open) => {
     assert.equal((await snapshots.latestOf([], { limit: 1, savedOnly: true })).size, 0)
   })
 
+  test('the newest ones are read while somebody writes', async () => {
+    const { snapshots, transaction } = await open()
+    const gate = Promise.withResolvers<void>()
+    const writing = transaction(() => gate.promise)
+    assert.equal((await snapshots.latestOf(['dsw-1'], { limit: 1, savedOnly: false })).get('dsw-1')?.length, 0)
+    gate.resolve()
+    await writing
+  })
+
   test('records stay when their instance goes, until they are removed', async () => {
     const { snapshots } = await open()
     await snapshots.insert(NEW, 1_000)

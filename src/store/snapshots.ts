@@ -194,10 +194,11 @@ async function latestOf(
   // instance: a page of a hundred has a thousand snapshots, and ten thousand values cost drivers more than JSON.parse.
   const newest = sql`select * from snapshots where instance_id = wanted.id
     ${savedOnly ? sql`and status = 'Saved'` : sql``} ${order} limit ${limit}`
-  const { rows } = await sql<{ instanceId: string; latest: string }>`
+  const found = sql<{ instanceId: string; latest: string }>`(
     select id as instance_id, coalesce(cast((
       select ${arrayOfAll}(${summaryOf(db)} ${order}) from (${newest}) as newest
     ) as text), '[]') as latest
-    from (${wanted}) as wanted`.execute(db)
+    from (${wanted}) as wanted)`.as('found')
+  const rows = await db.selectFrom(found).selectAll().execute() // what is no select waits for the writer
   return new Map(rows.map(({ instanceId, latest }) => [instanceId, parseSummaries(latest)]))
 }

@@ -31,13 +31,21 @@ export async function putStored(
   snapshot: Pick<SnapshotDetail, 'overwrite' | 'imageUrl'>,
   { target, tag, signal }: ResumeOptions,
 ): Promise<boolean> {
-  const there = await target.resolve(tag, { signal })
-  if (there?.digest === digest) return true
-  if (there && !snapshot.overwrite) throw new AppError('tag_exists', `${snapshot.imageUrl} exists already.`)
+  const isThere = async () => {
+    const there = await target.resolve(tag, { signal })
+    if (there && there.digest !== digest && !snapshot.overwrite)
+      throw new AppError('tag_exists', `${snapshot.imageUrl} exists already.`)
+    return there?.digest === digest
+  }
+  if (await isThere()) return true
   const bytes = Buffer.from(text)
   if (!(await hasBlobs(target, bytes, signal))) return false
   try {
-    await target.putManifest(bytes, MEDIA_TYPES.ociManifest, { tag, signal })
+    await target.putManifest(bytes, MEDIA_TYPES.ociManifest, {
+      tag,
+      signal,
+      beforeRetry: async () => void (await isThere()),
+    })
   } catch (error) {
     if (error instanceof AppError && error.code === 'blob_missing') return false
     throw error

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
-import { systemClock, type Clock } from '#base/clock.ts'
+import { readAtOnce, systemClock, type Clock } from '#base/clock.ts'
 import { systemCode } from '#base/errors.ts'
 import { makeDirectory } from '#base/make-directory.ts'
 import { digestOf, parseDigest, type Digest } from '#oci/digest.ts'
@@ -49,7 +49,7 @@ export function identityOf(source: Source, exclusions: readonly string[]): Index
 /** The machine's boot, and its clock against it; the time since the boot has steps of 10 ms. */
 export function clockState(clock: Clock = systemClock): ClockState {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  return { bootId, offsetMs: Math.round(clock.wallMs() - uptime() * 1000) }
+  return { bootId, offsetMs: readAtOnce(() => Math.round(clock.wallMs() - uptime() * 1000)) }
 }
 
 /** The index for `identity`, or why there is none that can be relied on: one that cannot be read is none. */

@@ -22,8 +22,10 @@ export async function openFramesFile(home: string, limitBytes = Infinity): Promi
   try {
     await makeDirectory(parent, 0o700)
     await sweepSpools(home)
-    const directory = await makeLockedDirectory(parent, 'squash-')
-    const frames = await open(join(directory.path, 'frames'), 'wx+', 0o600)
+    await using made = new AsyncDisposableStack()
+    const directory = made.use(await makeLockedDirectory(parent, 'squash-'))
+    const frames = made.use(await open(join(directory.path, 'frames'), 'wx+', 0o600))
+    const owned = made.move()
     return {
       frames,
       grow(bytes) {
@@ -31,10 +33,7 @@ export async function openFramesFile(home: string, limitBytes = Infinity): Promi
         const message = `TINTYPE_SPOOL_BYTES allows ${limitBytes} bytes, and the squashed layers need more: raise it.`
         throw new AppError('spool_full', message, { details: { neededBytes: bytes, limitBytes } })
       },
-      async [Symbol.asyncDispose]() {
-        await frames.close()
-        await directory[Symbol.asyncDispose]()
-      },
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
   } catch (cause) {
     throw spoolError(home, cause)
