@@ -114,7 +114,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
 /** What Node says of a CONNECT that failed; the error has the proxy's `statusCode`. */
 const TUNNEL = 'ERR_PROXY_TUNNEL'
 const NOT_THERE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
-const PROXY_LOGIN = 407
+/** No registry says that. */
+export const PROXY_LOGIN = 407
 
 const CERTIFICATE = /^(?:CERT_|ERR_TLS_CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|HOSTNAME_MISMATCH)/
 const TLS = /^(?:EPROTO|ERR_SSL_)/
@@ -143,7 +144,7 @@ interface ProxyFailure {
 
 /** `registry_unavailable` for a registry to which the proxy does not lead. Nothing of the proxy's login is in it. */
 export function proxyError(host: string, { proxy, code = TUNNEL, cause, ...given }: ProxyFailure): AppError {
-  const status = given.status ?? (cause as { readonly statusCode?: number }).statusCode
+  const status = given.status ?? (cause as { readonly statusCode?: number } | undefined)?.statusCode
   const why = NOT_THERE.has(code)
     ? `cannot be reached (${code}): check HTTP_PROXY, HTTPS_PROXY and NO_PROXY`
     : status === PROXY_LOGIN

@@ -4,12 +4,11 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:h
 import https from 'node:https'
 import { throwIfAborted } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
-import { connectionError, proxyError } from './failure.ts'
+import { connectionError, PROXY_LOGIN, proxyError } from './failure.ts'
 import { openWays, type WayOptions } from './ways.ts'
 
 const CONNECT_MS = 15_000 // one lost SYN is sent again after 1, 3 and 7 s
 const IDLE_MS = 60_000
-const PROXY_LOGIN = 407 // no registry says that
 const DRAIN_BYTES = 64 * 1024 // what is read to keep a connection; a longer rest costs more than a new one
 
 export interface HttpRequest {
