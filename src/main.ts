@@ -58,9 +58,9 @@ async function runSquashCommand(args: readonly string[], signal: AbortSignal): P
     import('#cli/squash.ts'),
     import('#cli/registries.ts'),
   ])
-  const { openTarget } = openRegistries({ config, env: process.env, signal })
+  const { openTarget, openSource } = openRegistries({ config, env: process.env, signal })
   const squash: SquashParts['squash'] = async (options) => (await import('#snapshot/squash/squash.ts')).squash(options)
-  return runSquash(args, { terminal, clock: systemClock, config, openTarget, squash }, signal)
+  return runSquash(args, { terminal, clock: systemClock, config, openTarget, openSource, squash }, signal)
 }
 
 async function runPreviewCommand(args: readonly string[], signal: AbortSignal): Promise<number> {

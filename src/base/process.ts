@@ -9,6 +9,9 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
+/** The exit code of a program that a signal has ended. */
+export const KILLED = 128
+
 export interface RunResult {
   readonly exitCode: number
   readonly stdout: Buffer
@@ -30,8 +33,14 @@ export function runProgram(program: string, args: readonly string[], options: Ru
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
     child.on('error', (cause) => reject(startError(program, cause)))
+    // Who was killed may have left a child that holds the pipes open.
+    child.on('exit', (_code, signal) => {
+      if (signal === null) return
+      child.stdout.destroy()
+      child.stderr.destroy()
+    })
     child.on('close', (code, signal) => {
-      const exitCode = code ?? (signal === null ? 1 : 128)
+      const exitCode = code ?? (signal === null ? 1 : KILLED)
       resolve({ exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() })
     })
     child.stdin.on('error', () => {}) // the program may end without reading its input

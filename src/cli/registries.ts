@@ -22,7 +22,10 @@ export interface RegistriesOptions {
 
 /** How the command reaches registries: as the user does, with the user's logins and what the engine allows (design.md §4.6). */
 export interface Registries {
+  /** What will be pushed to. */
   openTarget(destination: Destination): Promise<Repository>
+  /** What is only read. */
+  openSource(source: Destination): Promise<Repository>
   /** `registry/repository` */
   repositoryOf(name: string): Promise<Repository>
   /** Throws `registry_denied` when the registry does not take the login, `registry_unavailable`. */
@@ -54,24 +57,26 @@ export function openRegistries({ config, env, signal }: RegistriesOptions): Regi
       ...(speaksTls && { plainHttp: false, insecureTls: true }),
     }
   }
-  const open = async (registry: string, repository: string): Promise<Repository> => {
+  const open = async (registry: string, repository: string, isTarget: boolean): Promise<Repository> => {
     const credentials = (name: string) => readCredentials(name, env, { signal })
-    return openRegistryRepository({ registry, repository, credentials, ...(await reachOf(registry)) })
+    return openRegistryRepository({ registry, repository, credentials, isTarget, ...(await reachOf(registry)) })
   }
-  const openTarget = (destination: Destination) =>
+  const openDestination = (destination: Destination, isTarget: boolean) =>
     destination.kind === 'layout'
       ? openLayoutRepository(destination.directory)
-      : open(destination.registry, destination.repository)
+      : open(destination.registry, destination.repository, isTarget)
+  const openSource = (source: Destination) => openDestination(source, false)
   return {
-    openTarget,
+    openTarget: (destination) => openDestination(destination, true),
+    openSource,
     async repositoryOf(name) {
       const { registry, repository } = parseReference(name)
-      return open(registry, repository)
+      return open(registry, repository, false)
     },
     checkLogin: async (registry, login) => checkLogin(registry, login, signal, await reachOf(registry)),
     async describe(reference) {
       const destination = parseDestination(reference)
-      const repository = await openTarget(destination)
+      const repository = await openSource(destination)
       const found = await repository.resolve(destination.tag, { signal })
       return `${repository.name} answers; ${destination.tag} ${found ? `is ${found.digest}` : 'is not there yet'}`
     },

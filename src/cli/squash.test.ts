@@ -38,6 +38,7 @@ async function start(args: readonly string[], squashed: Squashed | Error = SQUAS
     clock: systemClock,
     config: await readConfig(env),
     openTarget: async ({ text }) => (seen.opened.push(text), { name: text } as Repository),
+    openSource: async ({ text }) => (seen.opened.push(text), { name: text } as Repository),
     squash: async (options) => {
       seen.options = options
       if (squashed instanceof Error) throw squashed

@@ -19,6 +19,7 @@ export interface SquashParts {
   readonly clock: Clock
   readonly config: Config
   readonly openTarget: (destination: Destination) => Promise<Repository>
+  readonly openSource: (source: Destination) => Promise<Repository>
   readonly squash: (options: SquashOptions) => Promise<Squashed>
 }
 
@@ -60,7 +61,7 @@ export async function runSquash(args: readonly string[], parts: SquashParts, sig
   const { terminal, config } = parts
 
   const open = async ({ destination, digest, text }: SourceImage): Promise<NamedImage> => ({
-    repository: await parts.openTarget(destination),
+    repository: await parts.openSource(destination),
     tagOrDigest: digest ?? destination.tag,
     text,
   })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { systemClock } from '#base/clock.ts'
 import { startFakeRegistry, startTokenServer } from '#lab/fake-registry.ts'
 import type { FakeOptions, TokenServer } from '#lab/fake-registry.ts'
 import { digestOf } from '#oci/digest.ts'
@@ -187,6 +188,33 @@ test('an identity token buys access tokens by POST, and goes nowhere else', asyn
   assert.ok(fake.seen.every(({ headers }) => !headers.authorization?.includes('identity')))
 })
 
+test('who will push asks for that from the first call on: Quay makes a repository for such a token only', async () => {
+  const both = 'repository:some/thing:pull,push'
+  await using tokens = await startTokenServer({
+    answer: ({ parameters }, count) => (count === 1 && parameters.get('scope') !== both ? { status: 401 } : undefined),
+  })
+  await using fake = await startFakeRegistry(bearer(tokens, both))
+  const target = openRegistryRepository({
+    registry: fake.host,
+    repository: 'some/thing',
+    credentials: async () => ADA,
+    plainHttp: true,
+    isTarget: true,
+  })
+  assert.equal(await target.resolve('v1'), undefined)
+  assert.equal(await target.checkBlob({ mediaType: '', digest: DIGEST, size: 6 }), false)
+  assert.equal(tokens.asked.length, 1)
+})
+
+test('a token server that takes a request for a wrong one is not said to refuse the password', async () => {
+  await using tokens = await startTokenServer({ answer: () => ({ status: 400, body: '{"details":"invalid scope"}' }) })
+  await using fake = await startFakeRegistry(bearer(tokens, PULL))
+  await assert.rejects(open(fake.host, ADA).hasBlob(DIGEST), {
+    code: 'registry_denied',
+    message: /gives no token for this repository \("invalid scope"\): check its name/,
+  })
+})
+
 test('a mount asks for both scopes at once; denied, it goes on with the own one alone', async () => {
   await using tokens = await startTokenServer({
     answer: ({ parameters }) => (parameters.getAll('scope').length > 1 ? { status: 403 } : undefined),
@@ -303,6 +331,34 @@ test('credentials go to no other origin: not along a redirect, in no form', asyn
     other.seen.map(({ headers }) => headers.authorization),
     [undefined],
   )
+})
+
+test('a cancel is heard while the token of another call is still being fetched', async () => {
+  const push = 'repository:some/thing:pull,push'
+  const silent = Promise.withResolvers<void>()
+  await using tokens = await startTokenServer({
+    answer: ({ parameters }, count) => {
+      if (parameters.get('scope') !== push || count === 1) return undefined
+      silent.resolve()
+      return { status: 503, headers: { 'retry-after': '100' } }
+    },
+  })
+  await using fake = await startFakeRegistry({
+    challenge: (seen) =>
+      tokens.grants(seen, PULL) ? undefined : `Bearer realm="${tokens.realm}",service="fake",scope="placeholder"`,
+  })
+  const waiting = Promise.withResolvers<void>()
+  const repository = openRegistryRepository(
+    { registry: fake.host, repository: 'some/thing', credentials: async () => ADA, plainHttp: true },
+    { pace: { clock: systemClock, sleep: () => waiting.promise, random: () => 0.5 } },
+  )
+  await repository.hasBlob(DIGEST)
+  const other = repository.mountBlob({ mediaType: '', digest: DIGEST, size: 6 }, repository).catch(() => {})
+  await silent.promise
+  tokens.revoke()
+  assert.equal(await repository.hasBlob(DIGEST), false, 'it does not wait for the token of the mount')
+  waiting.reject(new Error('over'))
+  await other
 })
 
 test('a cancel while the token is on its way is a cancel', async () => {

@@ -82,13 +82,21 @@ interface Token {
   readonly staleAtMs: number
 }
 
+interface HeldToken {
+  readonly fetching: Promise<Token>
+  /** Once it has come. */
+  value: string | undefined
+}
+
 const TOKEN_BYTES = 256 * 1024
 const DEFAULT_LIFE_S = 60 // token protocol: what a token without expires_in lives
+/** What Quay answers to a scope that it does not know. */
+const BAD_REQUEST = 400
 const CLIENT_ID = 'tintype'
 
 /** One registry's authenticator. Tokens are kept per realm, service and scopes, and renewed before they end. */
 export function openAuthenticator(options: AuthenticatorOptions): Authenticator {
-  const tokens = new Map<string, Promise<Token>>()
+  const tokens = new Map<string, HeldToken>()
   let realm: Realm | undefined
   let basic: string | undefined
 
@@ -96,15 +104,18 @@ export function openAuthenticator(options: AuthenticatorOptions): Authenticator 
     const key = JSON.stringify([from.url.href, from.service, scopes])
     const held = tokens.get(key)
     if (held) {
-      const token = await held
+      const token = await held.fetching
       if (token.staleAtMs > options.pace.clock.monotonicMs()) return `Bearer ${token.value}`
       if (tokens.get(key) !== held) return bearer(from, scopes) // another caller has asked for the next one meanwhile
     }
     // Without a caller's signal, and kept before anything is awaited: others wait for the same token.
-    const fetching = fetchToken(options, from, scopes)
-    tokens.set(key, fetching)
-    fetching.catch(() => drop(tokens, key, fetching))
-    return `Bearer ${(await fetching).value}`
+    const next: HeldToken = { fetching: fetchToken(options, from, scopes), value: undefined }
+    tokens.set(key, next)
+    next.fetching.then(
+      ({ value }) => (next.value = value),
+      () => drop(tokens, key, next),
+    )
+    return `Bearer ${(await next.fetching).value}`
   }
 
   return {
@@ -116,7 +127,7 @@ export function openAuthenticator(options: AuthenticatorOptions): Authenticator 
       const wanted = offered.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
       if (wanted) {
         realm = parseRealm(wanted, options)
-        if (used !== undefined) await forget(tokens, used)
+        if (used !== undefined) forget(tokens, used)
         return untilAborted(bearer(realm, scopes), signal)
       }
       if (!offered.some(({ scheme }) => scheme === 'basic')) return undefined
@@ -142,15 +153,13 @@ async function untilAborted<T>(shared: Promise<T>, signal: AbortSignal | undefin
   }
 }
 
-async function forget(tokens: Map<string, Promise<Token>>, used: string): Promise<void> {
-  for (const [key, token] of [...tokens]) {
-    const held = await token.catch(() => undefined)
-    if (held === undefined || used === `Bearer ${held.value}`) drop(tokens, key, token)
-  }
+/** One that is still being fetched is not the one that was refused: nobody waits for it here. */
+function forget(tokens: Map<string, HeldToken>, used: string): void {
+  for (const [key, held] of [...tokens]) if (used === `Bearer ${held.value}`) drop(tokens, key, held)
 }
 
 /** Only this very token: another may have taken its place. */
-function drop(tokens: Map<string, Promise<Token>>, key: string, token: Promise<Token>): void {
+function drop(tokens: Map<string, HeldToken>, key: string, token: HeldToken): void {
   if (tokens.get(key) === token) tokens.delete(key)
 }
 
@@ -185,7 +194,7 @@ async function fetchToken(options: AuthenticatorOptions, realm: Realm, scopes: r
 }
 
 function isDenial(status: number): boolean {
-  return status === 400 || status === 401 || status === 403
+  return status === BAD_REQUEST || status === 401 || status === 403
 }
 
 function tokenRequest(realm: Realm, scopes: readonly string[], credentials: Credentials | undefined): HttpRequest {
@@ -219,6 +228,10 @@ function tokenError(registry: string, { status, said, credentials, realm }: Toke
     return new AppError(status >= 500 || status === 429 ? 'registry_unavailable' : 'registry_refused', text, {
       details,
     })
+  }
+  if (status === BAD_REQUEST) {
+    const text = `${registry} gives no token for this repository${quoted}: check its name, or run "tintype login ${registry}".`
+    return new AppError('registry_denied', text, { details })
   }
   const text = credentials
     ? `${registry} does not accept the user name and password${quoted}: run "tintype login ${registry}".`

@@ -27,7 +27,10 @@ function get(place: UploadPlace, digest: Digest, options: GetOptions): Promise<H
   return place.client.call({ method: 'GET', url, scopes: place.scopes, isDownload: true, ...options })
 }
 
-/** Whether the blob's first byte arrives: a registry may still say yes to what its garbage collection has taken (attacks.md A10). */
+/**
+ * Whether the blob's first byte arrives: a registry may still say yes to what its garbage collection has taken (attacks.md
+ * A10). Who may push and not read (a policy of ECR's can be so) has to believe it, and gets a notice.
+ */
 export async function probeBlob(
   place: UploadPlace,
   { digest, size }: Descriptor,
@@ -37,15 +40,29 @@ export async function probeBlob(
   // Twice: a lost blob cuts the connection where its bytes should come, and so may a network.
   for (let tries = 1; tries <= 2; tries++) {
     const response = await get(place, digest, { headers: { range: 'bytes=0-0' }, signal })
-    if (response.status === 404 || response.status === 416) {
+    const isDenied = response.status === 401 || response.status === 403
+    // Storage that may not say what it has denies what it has not: S3 without s3:ListBucket.
+    if (response.status === 404 || response.status === 416 || (isDenied && !isOwnAnswer(place, response))) {
       await response.discard()
       return false
+    }
+    if (isDenied) {
+      await response.discard()
+      const isThere = await headBlob(place, digest, signal)
+      if (isThere)
+        place.notice?.(`${place.client.host} does not let us read blobs: that they are there is its word alone.`)
+      return isThere
     }
     if (response.status !== 200 && response.status !== 206)
       throw await responseError(response, { name: place.name, host: place.client.host, action: 'read a blob' })
     if (await hasFirstByte(response, signal)) return true
   }
   return false
+}
+
+/** Whether the registry itself answers, and no storage that it sends us to. */
+function isOwnAnswer({ client }: UploadPlace, { url }: HttpResponse): boolean {
+  return new URL(`${url.protocol}//${client.host}`).host === url.host
 }
 
 async function hasFirstByte(response: HttpResponse, signal: AbortSignal | undefined): Promise<boolean> {

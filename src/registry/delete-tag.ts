@@ -29,24 +29,45 @@ export async function deleteTag(options: RegistryOptions, target: TagToDelete, s
   if (found === undefined) return false
   const remover = openRemover(options, repository.name, signal)
   if (found.digest !== digest) return await removeDecoyOf(repository, remover, { target, signal })
-  if (await remover.remove(tag, { isOptional: true })) return true
+  if (await removeOnce(repository, remover, { target, signal })) return true
   return await deleteByDecoy(repository, remover, { target, signal })
+}
+
+/** By the tag itself; false where the registry does not do that. */
+async function removeOnce(repository: Repository, remover: Remover, { target, signal }: Deletion): Promise<boolean> {
+  const gone = new Error('the tag stands for the image no more')
+  // A try whose answer was lost may have worked, and the tag may be somebody else's by now.
+  const beforeRetry = async () => {
+    if ((await repository.resolve(target.tag, { signal }))?.digest !== target.digest) throw gone
+  }
+  try {
+    return await remover.remove(target.tag, { isOptional: true, beforeRetry })
+  } catch (error) {
+    if (error === gone) return true
+    throw error
+  }
+}
+
+interface Deletion {
+  readonly target: TagToDelete
+  readonly signal: AbortSignal
+}
+
+interface RemoveOptions {
+  readonly isOptional?: boolean
+  readonly beforeRetry?: () => Promise<void>
 }
 
 interface Remover {
   /** False, when optional: the registry does not do this. */
-  remove(tagOrDigest: string, options?: { readonly isOptional: boolean }): Promise<boolean>
+  remove(tagOrDigest: string, options?: RemoveOptions): Promise<boolean>
 }
 
 /** How long it may take to put a tag back, whatever the deletion itself was given. */
 const PUT_BACK_MS = 5_000
 
 /** False: somebody has moved the tag meanwhile. */
-async function deleteByDecoy(
-  repository: Repository,
-  remover: Remover,
-  { target, signal }: { readonly target: TagToDelete; readonly signal: AbortSignal },
-): Promise<boolean> {
+async function deleteByDecoy(repository: Repository, remover: Remover, { target, signal }: Deletion): Promise<boolean> {
   const { tag } = target
   const kept = await repository.getManifest(tag, { signal })
   if (kept.descriptor.digest !== target.digest) return false
@@ -74,11 +95,7 @@ async function deleteByDecoy(
 }
 
 /** What a process that was killed between the two last steps has left of this deletion; true if there was that. */
-async function removeDecoyOf(
-  repository: Repository,
-  remover: Remover,
-  { target, signal }: { readonly target: TagToDelete; readonly signal: AbortSignal },
-): Promise<boolean> {
+async function removeDecoyOf(repository: Repository, remover: Remover, { target, signal }: Deletion): Promise<boolean> {
   const { bytes, descriptor } = await repository.getManifest(target.tag, { signal })
   if (!Buffer.from(bytes).includes(`"${DECOY}":"${target.digest} `)) return false // as makeDecoy writes it
   return await remover.remove(descriptor.digest)
@@ -124,8 +141,8 @@ function openRemover(options: RegistryOptions, name: string, signal: AbortSignal
     pace: systemPace,
   })
   return {
-    remove: (tagOrDigest, { isOptional } = { isOptional: false }) =>
-      remove({ client, repository: options.repository, name, signal }, tagOrDigest, isOptional),
+    remove: (tagOrDigest, how = {}) =>
+      remove({ client, repository: options.repository, name, signal }, tagOrDigest, how),
   }
 }
 
@@ -136,13 +153,18 @@ interface Place {
   readonly signal: AbortSignal
 }
 
-async function remove(place: Place, tagOrDigest: string, isOptional: boolean): Promise<boolean> {
-  const { client, repository, name, signal } = place
+async function remove(
+  { client, repository, name, signal }: Place,
+  tagOrDigest: string,
+  { isOptional = false, beforeRetry }: RemoveOptions,
+): Promise<boolean> {
   const response = await client.call({
     method: 'DELETE',
     url: `/v2/${repository}/manifests/${tagOrDigest}`,
-    scopes: [`repository:${repository}:pull,push,delete`],
+    // Quay's token server refuses the word "delete", which distribution's wants: the client does without what is denied.
+    scopes: [`repository:${repository}:pull,push`, `repository:${repository}:delete`],
     signal,
+    beforeRetry,
   })
   // 404: somebody else was quicker, or it went with an earlier try whose answer was lost.
   if ([200, 202, 204].includes(response.status) || (response.status === 404 && !isOptional)) {

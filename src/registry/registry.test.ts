@@ -272,6 +272,28 @@ for (const [why, answer, expected] of CHECKS)
     assert.equal(await open(fake).checkBlob(BLOB), expected)
   })
 
+test('checkBlob by who may not read: the registry is asked whether it is there, and a notice says so', async () => {
+  await using fake = await startFakeRegistry({
+    before: fails((seen) => isBlob(seen) && seen.method === 'GET', registryError(403, 'DENIED', 'push only')),
+  })
+  const repository = open(fake)
+  assert.equal(await repository.checkBlob(BLOB), false)
+  assert.deepEqual(repository.notices, [])
+  fake.blobs.set(BLOB.digest, CONTENT)
+  assert.equal(await repository.checkBlob(BLOB), true)
+  assert.match(repository.notices.join(), /does not let us read blobs/)
+})
+
+test('checkBlob meets storage that denies what it has not: false', async () => {
+  await using storage = await startFakeRegistry({
+    before: () => ({ status: 403, body: '<Error>AccessDenied</Error>' }),
+  })
+  const headers = { location: `${storage.url}/bucket/blob` }
+  await using fake = await startFakeRegistry({ before: fails(isBlob, { status: 307, headers }) })
+  assert.equal(await open(fake).checkBlob(BLOB), false)
+  assert.equal(storage.seen.length, 1)
+})
+
 test('checkBlob of an empty blob: it is known', async () => {
   await using fake = await startFakeRegistry()
   const empty = { mediaType: MEDIA_TYPES.ociLayer, digest: digestOf(''), size: 0 }

@@ -33,6 +33,11 @@ export interface RegistryOptions {
   /** Undefined: private addresses only while the registry itself is at one; true: always; false: never. */
   readonly allowPrivate?: boolean | undefined
   readonly userAgent?: string | undefined
+  /**
+   * It will be pushed to: all its calls ask for that right. Quay makes a repository when such a token is asked for, and
+   * denies one for reading alone as long as there is none.
+   */
+  readonly isTarget?: boolean | undefined
   /** One line for each retry and change of strategy. */
   readonly log?: ((text: string) => void) | undefined
 }
@@ -67,18 +72,19 @@ export function openRegistryRepository(options: RegistryOptions, parts: Registry
   const name = `${registry}/${repository}`
   checkNames(options)
   const notices = new Set<string>()
+  const notice = (sentence: string) => void (notices.size < MOST_NOTICES && notices.add(sentence))
   const pace = parts.pace ?? systemPace
   const client = openClient({
     ...options,
     host,
     trustedHosts: options.trustedHosts ?? [],
     userAgent: options.userAgent ?? 'tintype',
-    onWarning: (text) => notices.size < MOST_NOTICES && notices.add(`${registry} says: ${printable(text)}`),
+    onWarning: (text) => notice(`${registry} says: ${printable(text)}`),
     pace,
     lookup: parts.lookup,
   })
-  const reading = { client, repository, name, scopes: [`repository:${repository}:pull`] }
-  const writing = { ...reading, scopes: [`repository:${repository}:pull,push`] }
+  const writing = { client, repository, name, notice, scopes: [`repository:${repository}:pull,push`] }
+  const reading = options.isTarget ? writing : { ...writing, scopes: [`repository:${repository}:pull`] }
   const target = {
     ...writing,
     memory: parts.memory ?? learntOf(host),

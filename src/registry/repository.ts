@@ -25,7 +25,7 @@ export interface BlobSource {
 export interface Repository {
   /** For people: `registry/repository`, or the layout's directory. Never a credential. */
   readonly name: string
-  /** What the registry wanted its users to read so far (its `Warning` headers), a sentence each, each once. */
+  /** What users should read of the registry so far (its `Warning` headers, what it does not let us check), a sentence each, each once. */
   readonly notices: readonly string[]
   /** Whether the repository says that it has the blob (HEAD). After a garbage collection this may be wrong: see checkBlob. */
   hasBlob(digest: Digest, options?: CallOptions): Promise<boolean>

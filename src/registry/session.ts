@@ -17,6 +17,8 @@ export interface UploadPlace {
   /** `registry/repository`, for messages. */
   readonly name: string
   readonly scopes: readonly string[]
+  /** Takes a sentence that the user should read. */
+  readonly notice?: (sentence: string) => void
 }
 
 export interface Part {

@@ -322,6 +322,19 @@ test('OCI-Chunk-Min-Length is honoured', async () => {
   )
 })
 
+test('a registry that wants longer chunks than are held in memory gets everything in one', async () => {
+  await using fake = await startFakeRegistry({
+    after: changed(
+      ({ method }) => method === 'POST',
+      ({ headers }) => ({ headers: { ...headers, 'oci-chunk-min-length': String(2 ** 40) } }),
+    ),
+  })
+  const { repository } = open(fake, SMALL_CHUNKS)
+  await repository.pushBlob(madeBlob(CONTENT))
+  assert.equal(fake.seen.filter(isPatch).length, 0)
+  assert.deepEqual([...fake.blobs.values()], [CONTENT])
+})
+
 test('the token ends in the middle of an upload: it is renewed once, and the upload goes on in the same session', async () => {
   await using tokens = await startTokenServer()
   await using fake = await startFakeRegistry({

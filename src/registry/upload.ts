@@ -20,6 +20,8 @@ import { UploadSession, isSuccess } from './session.ts'
 import type { Part, UploadPlace } from './session.ts'
 import { nextStrategy, type HostMemory, type Outcome, type Strategy } from './strategy.ts'
 
+const MOST_CHUNK_BYTES = 64 * 1024 * 1024
+
 export interface UploadTarget extends UploadPlace {
   readonly memory: HostMemory
   /** Whether the blob can really be read: a registry may say yes to one that it has lost (attacks.md A10). */
@@ -142,7 +144,11 @@ class Upload {
   async #chunked(): Promise<Outcome> {
     await this.drop()
     const session = await this.#open()
-    const { memory } = this.#to
+    const { memory, client } = this.#to
+    if (session.chunkMinBytes > MOST_CHUNK_BYTES) {
+      const text = `${client.host} wants chunks of ${session.chunkMinBytes} bytes, and each is held in memory.`
+      return { kind: 'unsuited', error: new AppError('registry_refused', text), status: 0 }
+    }
     const size = () => Math.max(memory.chunkBytes, session.chunkMinBytes)
     const context = {
       session,

@@ -4,13 +4,16 @@ import { openRegistryRepository } from '#registry/registry.ts'
 import type { Repository } from '#registry/repository.ts'
 import type { RegistryAccess } from './runtime.ts'
 
+/** `isTarget`: it will be pushed to. */
+export type OpenRepository = (name: string, options?: { readonly isTarget: boolean }) => Promise<Repository>
+
 /**
  * Opens repositories (`registry/repository`) of the given registries, each with the login that is given for it, and of no
  * others: nothing of the server's own logins is looked up (design.md §4.6). The function throws `registry_not_allowed`
  * for another registry, and `reference_invalid`.
  */
-export function openRegistries(allowed: readonly RegistryAccess[]): (name: string) => Promise<Repository> {
-  return async (name) => {
+export function openRegistries(allowed: readonly RegistryAccess[]): OpenRepository {
+  return async (name, options) => {
     const { registry, repository } = parseReference(name)
     const access = allowed.find(({ host }) => host === registry.toLowerCase())
     if (!access) {
@@ -22,6 +25,7 @@ export function openRegistries(allowed: readonly RegistryAccess[]): (name: strin
       registry: host,
       repository,
       credentials: async () => login && { kind: 'basic', ...login },
+      isTarget: options?.isTarget,
       ...(trustedHosts && { trustedHosts }),
       ...(proxies && { proxies }),
       ...(plainHttp === true && { plainHttp }),

@@ -33,13 +33,18 @@ export async function ensureBaseLayers(
   if (!found) return exportBase(base, target, { ...options, pushOptions: send })
   const { image, repository } = found
   const { signal } = options
+  const unread = new Set<unknown>()
+  const onUnread = (error: unknown) => void unread.add(error)
   try {
-    await sendLayers(image.layers, { from: repository, target, send, ...(signal && { signal }) })
+    await sendLayers(image.layers, { from: repository, target, send, onUnread, ...(signal && { signal }) })
     return image
   } catch (error) {
-    // A registry may have lost a layer of an image that it still names (attacks.md A10): the engine has them all.
-    if (!(error instanceof AppError) || error.code !== 'blob_missing') throw error
-    options.onWarning?.(`${repository.name} has lost a layer of the base image: it comes out of the engine.`)
+    throwIfAborted(signal)
+    // A registry may have lost a layer of an image that it still names (attacks.md A10), or keep it to itself: the engine has them all.
+    if (!(error instanceof AppError) || !unread.has(error)) throw error
+    const why = error.code === 'blob_missing' ? 'has lost' : 'does not give'
+    const said = error.code === 'blob_missing' ? '' : ` (${error.message.replace(/\.$/, '')})`
+    options.onWarning?.(`${repository.name} ${why} a layer of the base image${said}: it comes out of the engine.`)
     return exportBase(base, target, { ...options, pushOptions: send })
   }
 }
@@ -48,6 +53,8 @@ export interface Transfer extends CallOptions {
   readonly from: Repository
   readonly target: Repository
   readonly send: (layer: Descriptor) => PushOptions
+  /** Told what it fails with when a layer cannot be read where it comes from. */
+  readonly onUnread?: (error: unknown) => void
 }
 
 /** Layers from one repository to another, each only if it is not there and cannot be mounted. The first that fails ends the others. */
@@ -77,13 +84,21 @@ export async function sendLayers(layers: readonly Descriptor[], transfer: Transf
  * One byte must arrive, of what is there as of what was mounted: a registry may say yes to what its garbage collection has
  * taken (attacks.md A10).
  */
-async function ensureLayer(layer: Descriptor, { from, target, send, ...options }: Transfer): Promise<void> {
+async function ensureLayer(layer: Descriptor, transfer: Transfer): Promise<void> {
+  const { from, target, send, onUnread, ...options } = transfer
   if (await target.checkBlob(layer, options)) return
   if (from.name !== target.name && (await target.mountBlob(layer, from, options))) {
     if (await target.checkBlob(layer, options)) return
   }
   const blob = {
-    open: (signal?: AbortSignal) => from.openBlob(layer, signal ? { signal } : {}),
+    async *open(signal?: AbortSignal) {
+      try {
+        yield* from.openBlob(layer, signal ? { signal } : {})
+      } catch (error) {
+        onUnread?.(error)
+        throw error
+      }
+    },
     descriptor: Promise.resolve(layer),
   }
   await target.pushBlob(blob, { ...options, ...send(layer) })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, request as forward } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { startFakeRegistry, startTokenServer } from '#lab/fake-registry.ts'
 import { startRegistry, startSecondRegistry } from '#lab/registry.ts'
 import { MEDIA_TYPES } from '#oci/descriptor.ts'
 import { digestOf } from '#oci/digest.ts'
@@ -145,6 +146,44 @@ test('a deletion that is ended just as the tag stands for the decoy puts the tag
   void proxy.lost.then(() => over.abort(new Error('its time is over')))
   await assert.rejects(deleteTag(optionsOf(proxy.host), { tag: 'v1', digest }, over.signal))
   assert.equal((await repository.resolve('v1'))?.digest, digest)
+})
+
+test('a deletion whose answer is lost takes nothing but the image that was meant', async () => {
+  await using registry = await startSecondRegistry()
+  await using proxy = await losesAnswer(registry.host, { to: /^DELETE \/v2\/team\/app\/manifests\/v1$/ })
+  const repository = openRegistryRepository(optionsOf(registry.host))
+  const digest = await putImage(repository, 'v1')
+  const deleting = deleteTag(optionsOf(proxy.host), { tag: 'v1', digest }, AbortSignal.timeout(120_000))
+  await proxy.lost
+  const other = await putImage(repository, 'v1')
+  proxy.goOn()
+  assert.equal(await deleting, true)
+  assert.equal((await repository.resolve('v1'))?.digest, other, 'the one that came meanwhile')
+})
+
+test('deleting asks for the right to delete, and does without where the token server does not know it (Quay)', async () => {
+  const own = 'repository:team/app:pull,push'
+  for (const knowsDelete of [true, false]) {
+    await using tokens = await startTokenServer({
+      answer: ({ parameters }) => {
+        const scopes = parameters.getAll('scope')
+        return scopes.some((scope) => scope.endsWith(':delete')) && !knowsDelete ? { status: 400 } : undefined
+      },
+    })
+    const digest = digestOf('a manifest')
+    await using fake = await startFakeRegistry({
+      challenge: (seen) => {
+        const wanted = seen.method === 'DELETE' ? (knowsDelete ? 'repository:team/app:delete' : own) : undefined
+        const isIn = wanted ? tokens.grants(seen, wanted) : seen.headers.authorization !== undefined
+        return isIn ? undefined : `Bearer realm="${tokens.realm}",service="fake"`
+      },
+      before: (seen) => (seen.method === 'DELETE' && seen.headers.authorization ? { status: 202 } : undefined),
+    })
+    fake.manifests.set('team/app:v1', { bytes: Buffer.from('a manifest'), mediaType: MEDIA_TYPES.ociManifest })
+    const options = { ...optionsOf(fake.host), plainHttp: true }
+    assert.equal(await deleteTag(options, { tag: 'v1', digest }, AbortSignal.timeout(120_000)), true)
+    assert.equal(fake.asked().at(-1), 'DELETE /v2/team/app/manifests/v1')
+  }
 })
 
 test('a tag that is moved while the decoy is made is left alone', async () => {

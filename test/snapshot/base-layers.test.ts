@@ -117,6 +117,28 @@ test('a base in the target itself is not mounted from there; a layer that is los
   assert.match(warnings.join(), /r\.io\/same has lost a layer/)
 })
 
+test('a layer that its registry does not give comes out of the engine; one that the target refuses does not', async () => {
+  const [first] = layersOf(fakeImage(['one', 'two']))
+  const refuse = (which: string) => (call: string) => {
+    if (call === `${which} ${first!.digest}`) throw new AppError('registry_denied', `${which} is not yours.`)
+  }
+  const image = localImage(['one', 'two'])
+  const warnings: string[] = []
+  const onWarning = (sentence: string) => warnings.push(sentence)
+  const kept = await foundIn(fakeRepository('other.io/base', { onCall: refuse('openBlob') }), image)
+  const target = fakeRepository('r.io/target')
+  const { layers } = await ensureBaseLayers(image.base, kept, target, optionsFor({ onWarning }))
+  assert.equal(image.exports(), 1)
+  assert.deepEqual(layers.map((layer) => tarOf(target, layer)), ['one', 'two']) // prettier-ignore
+  assert.deepEqual(warnings, [
+    'other.io/base does not give a layer of the base image (openBlob is not yours): it comes out of the engine.',
+  ])
+  const found = await foundIn(fakeRepository('other.io/base'), image)
+  const strict = fakeRepository('r.io/target', { onCall: refuse('checkBlob') })
+  await assert.rejects(ensureBaseLayers(image.base, found, strict, optionsFor()), { code: 'registry_denied' })
+  assert.equal(image.exports(), 1)
+})
+
 test('a layer that an image has twice is sent once', async () => {
   const image = fakeImage(['same', 'other', 'same'])
   const target = fakeRepository('r.io/target')

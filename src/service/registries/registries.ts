@@ -48,6 +48,7 @@ export interface Registries {
   test(host: string): Promise<RegistryTest>
   accessTo(host: string): Promise<RegistryAccess>
   all(): Promise<readonly RegistryAccess[]>
+  /** To push to. */
   open(reference: Reference): Promise<Repository>
   deleteTag(reference: Reference & { readonly tag: string }, digest: string, signal: AbortSignal): Promise<boolean>
 }
@@ -87,7 +88,7 @@ export function openRegistries(parts: RegistriesParts): Registries {
     accessTo: (host) => accessTo(host, parts),
     all: () => allAccess(parts),
     async open({ registry, repository }) {
-      return openRegistryRepository(optionsFor(await accessTo(registry, parts), repository))
+      return openRegistryRepository({ ...optionsFor(await accessTo(registry, parts), repository), isTarget: true })
     },
     async deleteTag({ registry, repository, tag }, digest, signal) {
       return deleteTag(optionsFor(await accessTo(registry, parts), repository), { tag, digest }, signal)

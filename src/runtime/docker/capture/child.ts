@@ -77,7 +77,7 @@ async function optionsOf(server: ServerLink, request: ChildRequest, signal: Abor
   const repositoryOf = openRegistries([registries.target, ...registries.others])
   return {
     ...rest,
-    target: await repositoryOf(`${registry}/${repository}`),
+    target: await repositoryOf(`${registry}/${repository}`, { isTarget: true }),
     tag,
     repositoryOf,
     home,
