@@ -17,6 +17,7 @@ import { RecentNonces } from '#http/recent-nonces.ts'
 import type { AnyRoute } from '#http/route.ts'
 import { openServer } from '#http/server.ts'
 import { Sessions } from '#http/session.ts'
+import { signedClient } from '#lab/signed-client.ts'
 import { Throttle } from '#http/throttle.ts'
 import { secretsOf } from '#store/secrets.ts'
 
@@ -29,6 +30,7 @@ const ROOT: Caller = {
   accountId: ACCOUNT_ID,
   kind: 'Account',
   id: ACCOUNT_ID,
+  ownerId: ACCOUNT_ID,
   name: ACCOUNT_ID,
   arn: `acs:ram::${ACCOUNT_ID}:root`,
   accessKeyId: ROOT_KEY.id,
@@ -38,6 +40,7 @@ const USER: Caller = {
   accountId: ACCOUNT_ID,
   kind: 'RAMUser',
   id: USER_ID,
+  ownerId: USER_ID,
   name: 'ann',
   arn: `acs:ram::${ACCOUNT_ID}:user/ann`,
   accessKeyId: USER_KEY.id,
@@ -125,6 +128,20 @@ export async function openApiServer(options: ApiServerOptions) {
   return {
     url: server.url,
     keys,
+    /** A client of the session of a role; its rights are the user's. */
+    session(roleId: string, name: string) {
+      const key = { id: `LTAI${roleId}${name}`, secret: 'session-secret' }
+      const caller: Caller = {
+        ...USER,
+        kind: 'AssumedRoleUser',
+        id: `${roleId}:${name}`,
+        ownerId: roleId,
+        name,
+        accessKeyId: key.id,
+      }
+      keys.set(key.id, { secret: key.secret, isActive: true, caller })
+      return signedClient(server.url, key)
+    },
     audit,
     logged,
     metrics,

@@ -65,6 +65,7 @@ export async function openSnapshotServer(store: TestStore, statements: readonly 
     logged: server.logged,
     account: signedClient(server.url, ROOT_KEY),
     user: signedClient(server.url, USER_KEY),
+    session: server.session,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]()
       await schedules[Symbol.asyncDispose]()

@@ -5,8 +5,10 @@ export type CallerKind = 'Account' | 'RAMUser' | 'AssumedRoleUser'
 export interface Caller {
   readonly accountId: string
   readonly kind: CallerKind
-  /** PrincipalId: the account's id, the user's id, or `ROLE_ID:SESSION`. What is owned by somebody is owned by this id. */
+  /** PrincipalId: the account's id, the user's id, or `ROLE_ID:SESSION`. */
   readonly id: string
+  /** Who owns what is made: the account, the user, or the role, whichever session made it and whichever comes after it. */
+  readonly ownerId: string
   /** The user's name, or the session's; of the account, its id. */
   readonly name: string
   /** `acs:ram::ACCOUNT:root`, `…:user/NAME` or `…:assumed-role/ROLE/SESSION`. */

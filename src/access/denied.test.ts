@@ -7,12 +7,13 @@ const ALICE: Caller = {
   accountId: '123',
   kind: 'RAMUser',
   id: '2001',
+  ownerId: '2001',
   name: 'alice',
   arn: 'acs:ram::123:user/alice',
   accessKeyId: 'LTAI1',
   displayName: 'Alice',
 }
-const SESSION: Caller = { ...ALICE, kind: 'AssumedRoleUser', id: '301:s', displayName: 'ops:s' }
+const SESSION: Caller = { ...ALICE, kind: 'AssumedRoleUser', id: '301:s', ownerId: '301', displayName: 'ops:s' }
 const REQUEST = {
   action: 'paidsw:CreateInstanceSnapshot',
   resource: 'acs:paidsw:local:123:workspace/1/dswinstance/dsw-1/snapshot/*',

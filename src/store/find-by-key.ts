@@ -15,7 +15,7 @@ export function findByKey<Row>(
   return async (key) => (await rowsOf(key))[0]
 }
 
-/** The same for all rows of several keys: `build` compares a column with `keys` by `isOneOf`, and has no other parameter. */
+/** The same for all rows of several keys: `build` compares columns with `keys` by `isOneOf`, and has no other parameter. */
 export function findByKeys<Row>(
   db: Db,
   build: (keys: readonly string[]) => Compilable<Row>,
@@ -41,7 +41,8 @@ function compiledOnce<Key extends string | readonly string[], Row>(db: Db, build
   let compiled: CompiledQuery<Row> | undefined
   return async (keys: Key): Promise<readonly Row[]> => {
     compiled ??= build(keys).compile()
-    const { rows } = await db.executeQuery<Row>({ ...compiled, parameters: [parameterOf(db, keys)] })
+    const given = parameterOf(db, keys)
+    const { rows } = await db.executeQuery<Row>({ ...compiled, parameters: compiled.parameters.map(() => given) })
     return rows
   }
 }

@@ -18,6 +18,8 @@ export interface UsersTable {
   findByName(name: string): Promise<UserRow | undefined>
   find(userId: string): Promise<UserRow | undefined>
   findAll(userIds: readonly string[]): Promise<readonly UserRow[]>
+  /** The names of those who may own something, users and roles: the account and who is gone have none. */
+  ownerNames(userIds: readonly string[]): Promise<readonly Pick<UserRow, 'userId' | 'name'>[]>
   list(page: NamePage): Promise<readonly UserRow[]>
   count(): Promise<number>
   /** False: the new name is taken. */
@@ -36,6 +38,11 @@ export function usersTable(db: Db): UsersTable {
     findByName: (name) => users.where('name', '=', name).executeTakeFirst(),
     find: (userId) => users.where('userId', '=', userId).executeTakeFirst(),
     findAll: findByKeys(db, (userIds) => users.where(isOneOf(db, 'userId', userIds))),
+    ownerNames: findByKeys(db, (ids) => {
+      const ofUsers = db.selectFrom('users').select(['userId', 'name']).where(isOneOf(db, 'userId', ids))
+      const ofRoles = db.selectFrom('roles').select(['roleId as userId', 'name']).where(isOneOf(db, 'roleId', ids))
+      return ofUsers.unionAll(ofRoles)
+    }),
     list: ({ after = '', limit }) => users.where('name', '>', after).orderBy('name').limit(limit).execute(),
     async count() {
       const row = await db

@@ -67,6 +67,22 @@ forEachStore('rights over HTTP', (open) => {
     }
   })
 
+  test('what a session of a role makes is there for its next one, under the name of the role, and for no other role', async () => {
+    const store = await open()
+    const rest = { description: '', trustPolicy: '{}', maxSessionS: 3600, createdMs: 0, updatedMs: 0 }
+    await store.roles.insert({ roleId: '301', name: 'ops', ...rest })
+    await using server = await openSnapshotServer(store, [allow('paidsw:*'), deny('paidsw:ListAllInstances', '*')])
+    const [first, next, other] = [server.session('301', 'a'), server.session('301', 'b'), server.session('302', 'a')]
+    const body = { InstanceName: 'a', ImageUrl: 'r.example.com/a:1', EcsSpec: 'ecs.g6.large' }
+    const made = await first('POST /api/v2/instances', { body })
+    assert.equal(made.status, 200, made.text)
+    const path = `GET /api/v2/instances/${made.json['InstanceId']}`
+    const { json } = await next(path)
+    assert.deepEqual([json['UserId'], json['UserName']], ['301', 'ops'])
+    const statuses = [(await other(path)).status, (await server.user(path)).status]
+    assert.deepEqual(statuses, [404, 404])
+  })
+
   test('what is denied in a workspace is denied to who asks for several', async () => {
     const store = await open()
     const inTwo = 'acs:paidsw:*:*:workspace/2/*'

@@ -331,6 +331,15 @@ forEachStore('roles and sessions', (open) => {
     })
   })
 
+  test('what the sessions of a role make is the role\'s, whichever made it', async () => {
+    const { identities, caller } = await withRole()
+    const { accessKeyId, securityToken } = await identities.assumeRole(caller, { ...request, sessionName: 'other' })
+    const session = (await identities.findKey(accessKeyId, securityToken))!.caller
+    const { roleId } = await identities.roles.get('saver')
+    assert.deepEqual([session.id, session.ownerId], [`${roleId}:other`, roleId])
+    assert.equal(caller.ownerId, caller.id)
+  })
+
   test('a session policy only takes away', async () => {
     const { identities, caller } = await withRole()
     const policy = JSON.stringify({

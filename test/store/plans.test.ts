@@ -114,7 +114,7 @@ forEachStore('many instances', (open) => {
         watch(store, async ({ instanceLabels, cullers, timers, users, snapshots }) => {
           const ids = Array.from({ length: count }, (_, i) => instanceIdOf(i))
           for (const table of [instanceLabels, cullers, timers]) await table.of(ids)
-          await users.findAll(ids)
+          await users.ownerNames(ids)
           await snapshots.latestOf(ids, { limit: 10, savedOnly: false })
         })
       const [one, hundred] = [await askFor(1), await askFor(100)]

@@ -120,7 +120,7 @@ function countedFor(
   const arn = allInstancesArn(parts, call, workspaceId)
   call.check(call.operation.ram, arn) // who may ask for several may still not ask for this one
   const right = { action: 'paidsw:ListAllInstanceStatistics', aliases: ['paidsw:ListAllInstances'] }
-  return call.may(right, arn) ? undefined : call.caller.id
+  return call.may(right, arn) ? undefined : call.caller.ownerId
 }
 
 type WorkspaceQuery = Pick<QueryOf<'ListInstanceStatistics'>, 'WorkspaceIds'>

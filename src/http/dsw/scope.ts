@@ -37,7 +37,7 @@ export async function viewerIn(
   workspaceId: string,
 ): Promise<Viewer> {
   const seesAll = call.may(SEE_ALL, dswArn(parts, call.caller, instancePath(workspaceId, '*')))
-  return { userId: call.caller.id, seesAll }
+  return { userId: call.caller.ownerId, seesAll }
 }
 
 /**

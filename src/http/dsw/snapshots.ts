@@ -77,7 +77,7 @@ export function snapshotRoutes(parts: SnapshotRouteParts): readonly AnyRoute[] {
         const { snapshotId } = await snapshots.create({
           ...readRequest(body),
           instanceId: InstanceId,
-          userId: caller.id,
+          userId: caller.ownerId,
           origin: 'api',
         })
         return { InstanceId, SnapshotId: snapshotId }

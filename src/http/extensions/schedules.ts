@@ -26,7 +26,7 @@ export function scheduleRoutes(parts: ScheduleRouteParts): readonly AnyRoute[] {
         await checkPush(parts, { ...call, params: { InstanceId: body.InstanceId } }, body.ImageUrl)
         const { scheduleId } = await schedules.create({
           instanceId: body.InstanceId,
-          userId: caller.id,
+          userId: caller.ownerId,
           cron: body.Cron,
           timeZone: body.TimeZone ?? 'UTC',
           repository: body.ImageUrl,
@@ -44,7 +44,7 @@ export function scheduleRoutes(parts: ScheduleRouteParts): readonly AnyRoute[] {
       async handle({ caller, query }) {
         const { schedules: found, total } = await schedules.list({
           ...(query.InstanceId && { instanceId: query.InstanceId }),
-          ...(caller.kind !== 'Account' && { userId: caller.id }),
+          ...(caller.kind !== 'Account' && { userId: caller.ownerId }),
           offset: (query.PageNumber - 1) * query.PageSize,
           limit: query.PageSize,
         })
@@ -102,7 +102,7 @@ function scheduleArn({ region }: ScheduleRouteParts, { accountId }: Caller, sche
 /** Throws `schedule_not_found` for another user's: it may not even be known. */
 async function ownArn(parts: ScheduleRouteParts, caller: Caller, scheduleId: string): Promise<string> {
   const found = await parts.schedules.get(scheduleId)
-  if (caller.kind === 'Account' || found.userId === caller.id) return scheduleArn(parts, caller, scheduleId)
+  if (caller.kind === 'Account' || found.userId === caller.ownerId) return scheduleArn(parts, caller, scheduleId)
   throw new AppError('schedule_not_found', `There is no schedule ${scheduleId}.`, { details: { scheduleId } })
 }
 

@@ -6,7 +6,7 @@ import type { AddImage, Images, ImageViewer, ImageWithLabels } from '#service/im
 import { parseKeys, parseLabelFilter } from '#service/images/labels.ts'
 import type { Label } from '#store/snapshot-record.ts'
 
-const viewerOf = ({ id, kind }: Caller): ImageViewer => ({ userId: id, seesAll: kind === 'Account' })
+const viewerOf = ({ ownerId, kind }: Caller): ImageViewer => ({ userId: ownerId, seesAll: kind === 'Account' })
 /** dsw-api §2: milliseconds, where DSW has whole seconds. */
 const preciseTime = (ms: number) => new Date(ms).toISOString()
 const readLabels = (labels: BodyOf<'AddImageLabels'>['Labels'] | undefined): Label[] =>

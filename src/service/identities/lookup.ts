@@ -100,7 +100,7 @@ export class Lookup {
   #account(accessKeyId: string): Caller {
     const { accountId } = this.#parts
     const arn = accountArn(accountId)
-    return { accountId, kind: 'Account', id: accountId, name: accountId, arn, accessKeyId, displayName: accountId }
+    return { accountId, kind: 'Account', id: accountId, ownerId: accountId, name: accountId, arn, accessKeyId, displayName: accountId }
   }
 
   async #user(userId: string, accessKeyId: string): Promise<Caller | undefined> {
@@ -108,7 +108,7 @@ export class Lookup {
     const user = await store.users.find(userId)
     if (user === undefined) return undefined
     const { name, displayName } = user
-    const who = { kind: 'RAMUser', id: userId, name, arn: userArn(accountId, name) } as const
+    const who = { kind: 'RAMUser', id: userId, ownerId: userId, name, arn: userArn(accountId, name) } as const
     return { accountId, ...who, accessKeyId, displayName: displayName === '' ? name : displayName }
   }
 

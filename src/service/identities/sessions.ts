@@ -114,6 +114,7 @@ export function readSession(secrets: Secrets, accountId: string, token: string):
     accountId,
     kind: 'AssumedRoleUser',
     id: `${roleId}:${sessionName}`,
+    ownerId: roleId,
     name: sessionName,
     arn: assumedRoleArn(accountId, roleName, sessionName),
     accessKeyId,

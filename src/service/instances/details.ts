@@ -65,18 +65,18 @@ async function detailsOf(
 ): Promise<readonly InstanceDetails[]> {
   const { store, clock } = parts
   const ids = records.map(({ instanceId }) => instanceId)
-  const [labels, cullers, timers, snapshots, users] = await Promise.all([
+  const [labels, cullers, timers, snapshots, owners] = await Promise.all([
     store.instanceLabels.of(ids),
     store.cullers.of(ids),
     store.timers.of(ids),
     store.snapshots.latestOf(ids, { limit: SNAPSHOTS, savedOnly: false }),
-    store.users.findAll([...new Set(records.map(({ userId }) => userId))]),
+    store.users.ownerNames([...new Set(records.map(({ userId }) => userId))]),
   ])
   const nowMs = clock.wallMs()
   const labelsOf = Map.groupBy(labels, ({ instanceId }) => instanceId)
   const cullerOf = new Map(cullers.map((row) => [row.instanceId, row]))
   const timerOf = new Map(timers.map((row) => [row.instanceId, row]))
-  const nameOf = new Map(users.map(({ userId, name }) => [userId, name]))
+  const nameOf = new Map(owners.map(({ userId, name }) => [userId, name]))
   return records.map((record) => {
     const { instanceId } = record
     const all = labelsOf.get(instanceId) ?? []
