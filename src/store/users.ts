@@ -39,8 +39,14 @@ export function usersTable(db: Db): UsersTable {
     find: (userId) => users.where('userId', '=', userId).executeTakeFirst(),
     findAll: findByKeys(db, (userIds) => users.where(isOneOf(db, 'userId', userIds))),
     ownerNames: findByKeys(db, (ids) => {
-      const ofUsers = db.selectFrom('users').select(['userId', 'name']).where(isOneOf(db, 'userId', ids))
-      const ofRoles = db.selectFrom('roles').select(['roleId as userId', 'name']).where(isOneOf(db, 'roleId', ids))
+      const ofUsers = db
+        .selectFrom('users')
+        .select(['userId', 'name'])
+        .where(isOneOf(db, 'userId', ids))
+      const ofRoles = db
+        .selectFrom('roles')
+        .select(['roleId as userId', 'name'])
+        .where(isOneOf(db, 'roleId', ids))
       return ofUsers.unionAll(ofRoles)
     }),
     list: ({ after = '', limit }) => users.where('name', '>', after).orderBy('name').limit(limit).execute(),

@@ -331,7 +331,7 @@ forEachStore('roles and sessions', (open) => {
     })
   })
 
-  test('what the sessions of a role make is the role\'s, whichever made it', async () => {
+  test("what the sessions of a role make is the role's, whichever made it", async () => {
     const { identities, caller } = await withRole()
     const { accessKeyId, securityToken } = await identities.assumeRole(caller, { ...request, sessionName: 'other' })
     const session = (await identities.findKey(accessKeyId, securityToken))!.caller

@@ -100,7 +100,16 @@ export class Lookup {
   #account(accessKeyId: string): Caller {
     const { accountId } = this.#parts
     const arn = accountArn(accountId)
-    return { accountId, kind: 'Account', id: accountId, ownerId: accountId, name: accountId, arn, accessKeyId, displayName: accountId }
+    return {
+      accountId,
+      kind: 'Account',
+      id: accountId,
+      ownerId: accountId,
+      name: accountId,
+      arn,
+      accessKeyId,
+      displayName: accountId,
+    }
   }
 
   async #user(userId: string, accessKeyId: string): Promise<Caller | undefined> {

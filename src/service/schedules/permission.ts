@@ -28,7 +28,16 @@ export async function mayPush(
   if (user === undefined) return false
   const { name } = user
   const arn = userArn(accountId, name)
-  const who = { accountId, kind: 'RAMUser', id: userId, ownerId: userId, name, arn, accessKeyId: '', displayName: name } as const
+  const who = {
+    accountId,
+    kind: 'RAMUser',
+    id: userId,
+    ownerId: userId,
+    name,
+    arn,
+    accessKeyId: '',
+    displayName: name,
+  } as const
   const policies = await identities.policiesOf(who)
   const context = { 'acs:PrincipalARN': arn, 'acs:CurrentTime': new Date(clock.wallMs()).toISOString() }
   const may = (action: string, path: string, more: Readonly<Record<string, string>> = {}) => {
