@@ -82,6 +82,11 @@ export class FakeRuntime {
       return container && { kind: 'docker', containerId: container.containerId, instanceId }
     })
 
+  running = async (): Promise<readonly RuntimeHandle[]> =>
+    [...this.containers].flatMap(([instanceId, { containerId, state }]) =>
+      state.status === 'running' ? [{ kind: 'docker' as const, containerId, instanceId }] : [],
+    )
+
   stats = (handle: RuntimeHandle, signal?: AbortSignal): Promise<RuntimeStats | undefined> =>
     this.#call('stats', handle.instanceId, signal, () => {
       if (this.#find(handle)?.state.status !== 'running') return undefined
@@ -129,12 +134,12 @@ export class FakeRuntime {
     if (container) this.#end(container, how)
   }
 
-  /** Somebody starts the container behind our back. */
-  startBeside(instanceId: string): void {
+  /** Somebody starts the container behind our back; `isTold` false: and no event comes of it. */
+  startBeside(instanceId: string, isTold = true): void {
     const container = this.containers.get(instanceId)
     if (!container) return
     container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9' }
-    this.#tell({ type: 'started', instanceId, containerId: container.containerId, timeMs: this.nowMs() })
+    if (isTold) this.#tell({ type: 'started', instanceId, containerId: container.containerId, timeMs: this.nowMs() })
   }
 
   /** Somebody removes the container behind our back. */

@@ -215,6 +215,8 @@ export interface Runtime {
   /** Undefined: there is no such container. */
   inspect(handle: RuntimeHandle, signal?: AbortSignal): Promise<RuntimeState | undefined>
   find(instanceId: string, signal?: AbortSignal): Promise<RuntimeHandle | undefined>
+  /** The containers of all instances that run, also paused ones, and also of those that another installation has on this engine. */
+  running(signal?: AbortSignal): Promise<readonly RuntimeHandle[]>
   /** What happens to all instances, until the signal fires; an engine that is away is waited for. */
   watch(signal: AbortSignal): AsyncIterable<RuntimeEvent>
   /** Undefined: it does not run. The first reading of an instance takes a second. */

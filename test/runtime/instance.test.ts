@@ -1,9 +1,11 @@
 /** The life of instances on real engines: what they are made of, what runs in them, and what is refused. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { labEngine, whyNoEngine } from '#lab/engine.ts'
+import { openDockerRuntime } from '#runtime/docker/docker-runtime.ts'
 import type { RuntimeEvent } from '#runtime/runtime.ts'
 import { eventually, imageWith, instanceEngines, openTestRuntime } from './instances.ts'
 
@@ -58,6 +60,24 @@ for (const name of instanceEngines())
       assert.equal(await runtime.stats(handle), undefined)
       assert.equal(existsSync(join(lab.home, 'instances', handle.instanceId)), false)
       await assert.rejects(runtime.start(handle), { code: 'container_not_found' })
+    })
+
+    await t.test('what one server has made another one starts and removes, whatever its TINTYPE_HOME is', async () => {
+      const home = mkdtempSync(join(tmpdir(), 'tintype-other-home-'))
+      const other = openDockerRuntime({ socketPath: engine.socketPath, home, zstdEverywhere: false })
+      const spec = lab.spec({ onStart: 'echo first' })
+      const made = await runtime.create(spec)
+      const handle = await other.create({ ...spec, onStart: 'echo second' })
+      assert.deepEqual(handle, made)
+      await other.update(handle, { onStart: 'echo third' })
+      await other.start(handle)
+      const said = () => other.logs(handle, { source: 'system', tail: 10 })
+      await eventually(said, (lines) => lines.some((line) => line.includes('third')))
+      assert.ok((await other.running()).some(({ containerId }) => containerId === handle.containerId))
+      await other.remove(spec.instanceId, { volumes: true })
+      assert.ok(!(await other.running()).some(({ containerId }) => containerId === handle.containerId))
+      assert.equal(existsSync(join(lab.home, 'instances', spec.instanceId)), false)
+      rmSync(home, { recursive: true })
     })
 
     await t.test('its environment, with whatever is in it', async () => {

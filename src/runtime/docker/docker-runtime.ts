@@ -4,7 +4,7 @@ import { openApi } from './api.ts'
 import { startCaptureChild } from './capture/run.ts'
 import { createInstance, prepareInstance } from './instance/create.ts'
 import { watchInstances } from './instance/events.ts'
-import { findInstance, inspectInstance } from './instance/find.ts'
+import { findInstance, findRunning, inspectInstance } from './instance/find.ts'
 import { readHost } from './instance/host.ts'
 import { removeInstance, startInstance, stopInstance, updateInstance } from './instance/life.ts'
 import { readLogs } from './instance/logs.ts'
@@ -39,6 +39,7 @@ export function openDockerRuntime(options: DockerRuntimeOptions): Runtime {
     remove: (instanceId, { volumes }, signal) => removeInstance(api, instanceId, { home, volumes, signal }),
     inspect: (handle, signal) => inspectInstance(api, handle, signal),
     find: (instanceId, signal) => findInstance(api, instanceId, signal),
+    running: (signal) => findRunning(api, signal),
     watch: (signal) => watchInstances(api, signal),
     stats: (handle, signal) => stats.read(handle, signal),
     logs: (handle, wanted, signal) => readLogs(api, handle, { ...wanted, signal }),

@@ -149,6 +149,20 @@ forEachStore('instances that are looked after', (open) => {
     assert.equal((await store.instances.find(id))?.status, 'Running')
   })
 
+  test('one that the engine says nothing about keeps nobody waiting', async () => {
+    const store = await open()
+    await using service = openTestInstances(store, { parts: { times: { statsMs: 20 } } })
+    const [stuck, other] = [await service.running(), await service.running()]
+    service.runtime.before = (call, id, signal) => {
+      if (call !== 'stats' || id !== stuck) return undefined
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)))
+    }
+    const readings = (id: string) => service.runtime.calls.filter((call) => call === `stats ${id}`).length
+    const before = readings(other)
+    await eventually(async () => readings(other) > before + 3)
+    assert.ok(service.logged.some((line) => line.includes('measured')))
+  })
+
   test('a timer stops an instance once it is due', async () => {
     const clock = new TestClock()
     const store = await open({ clock })

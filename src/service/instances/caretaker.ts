@@ -114,6 +114,8 @@ export class InstanceCaretaker implements AsyncDisposable {
       (await store.cullers.of(records.map((each) => each.instanceId))).map((row) => [row.instanceId, row]),
     )
     for (let at = 0; at < records.length && !this.#stop.signal.aborted; at += AT_ONCE) {
+      // What is measured here and not read by another server at the same time: engines may take long to answer.
+      if (!(await this.#isOurs())) return
       const some = records.slice(at, at + AT_ONCE)
       const stats = await Promise.all(some.map((record) => this.#statsOf(record)))
       await store.metrics.add(some.flatMap(({ instanceId }, index) => readingOf(instanceId, stats[index])))
@@ -126,7 +128,10 @@ export class InstanceCaretaker implements AsyncDisposable {
     const handle = parseHandle(record)
     if (!handle) return undefined
     try {
-      return await this.#parts.runtime.stats(handle, this.#stop.signal)
+      return await this.#parts.runtime.stats(
+        handle,
+        AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#times.statsMs)]),
+      )
     } catch (error) {
       const { instanceId } = record
       if (!this.#stop.signal.aborted)

@@ -95,18 +95,19 @@ forEachStore('the life of an instance', (open) => {
     assert.deepEqual(seen, [undefined, 'sha256:new', 'sha256:new'])
   })
 
-  test('a container that somebody else starts is an instance that runs, and can be stopped', async () => {
-    await using service = openTestInstances(await open())
-    const { instances, runtime, until } = service
-    const id = await service.running()
-    await instances.stopOne(id, ALICE)
-    await until(id, isStatus('Stopped'))
-    runtime.startBeside(id)
-    await until(id, isStatus('Running'))
-    await instances.stopOne(id, ALICE)
-    await until(id, isStatus('Stopped'))
-    assert.equal(runtime.containers.get(id)?.state.status, 'exited')
-  })
+  for (const isTold of [true, false])
+    test(`a container that somebody else starts (${isTold ? 'an event tells' : 'no event comes'}) is an instance that runs, and can be stopped`, async () => {
+      await using service = openTestInstances(await open())
+      const { instances, runtime, until } = service
+      const id = await service.running()
+      await instances.stopOne(id, ALICE)
+      await until(id, isStatus('Stopped'))
+      runtime.startBeside(id, isTold)
+      await until(id, isStatus('Running'))
+      await instances.stopOne(id, ALICE)
+      await until(id, isStatus('Stopped'))
+      assert.equal(runtime.containers.get(id)?.state.status, 'exited')
+    })
 
   test('what is mistaken in an update costs nothing of what the container holds', async () => {
     await using service = openTestInstances(await open())

@@ -32,6 +32,7 @@ export type InstanceRuntime = Pick<
   | 'remove'
   | 'inspect'
   | 'find'
+  | 'running'
   | 'watch'
   | 'stats'
   | 'logs'
@@ -60,6 +61,8 @@ export interface InstanceTimes {
   readonly beatMs: number
   /** A worker that is silent for so long has lost its instance to another one. */
   readonly leaseMs: number
+  /** How long an engine may take to say how busy an instance is. */
+  readonly statsMs: number
   /** The first wait after a failure that may pass; it doubles each time. */
   readonly retryMs: number
   readonly maxRetryMs: number
@@ -77,6 +80,7 @@ export const TIMES: InstanceTimes = {
   pollMs: 1_000,
   beatMs: 2_000,
   leaseMs: 15_000,
+  statsMs: 5_000,
   retryMs: 2_000,
   maxRetryMs: 60_000,
   sweepMs: 30_000,

@@ -42,10 +42,14 @@ export class InstanceWatcher implements AsyncDisposable {
     await this.#loops
   }
 
-  /** Compare all running instances with what the engine says. */
+  /** Compare all running instances with what the engine says, and all running containers with what the store says. */
   async sweep(): Promise<void> {
-    const { store, clock } = this.#parts
+    const { runtime, store, clock } = this.#parts
+    const handles = await runtime.running(this.#stop.signal)
     const records = await store.instances.inStatus(['Running', 'Saving'])
+    const known = new Set(records.map(({ instanceId }) => instanceId))
+    for (const { instanceId, containerId } of handles)
+      if (!known.has(instanceId)) await this.#takeUp(instanceId, containerId)
     for (let at = 0; at < records.length && !this.#stop.signal.aborted; at += AT_ONCE)
       await Promise.all(records.slice(at, at + AT_ONCE).map((record) => this.#check(record)))
     const overdueMs = clock.wallMs() - this.#times.savingMs

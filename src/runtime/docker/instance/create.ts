@@ -1,12 +1,11 @@
-import { join } from 'node:path'
-import { sleep } from '#base/abort.ts'
+import { sleep, throwIfAborted } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
 import type { EngineApi } from '#runtime/docker/api.ts'
 import { list, object, text } from '#runtime/docker/json.ts'
 import type { InstanceSpec, PullProgress, RuntimeHandle } from '#runtime/runtime.ts'
 import { containerConfig, containerName, INSTANCE_LABEL } from './container-config.ts'
 import { writeEntry } from './entry.ts'
-import { findInstance } from './find.ts'
+import { entryDirectory, findEntryDirectory, findInstance } from './find.ts'
 import { requireGpus } from './host.ts'
 import { ensureImage, type ImageCommand } from './pull.ts'
 import { engineRefusal } from './refusal.ts'
@@ -20,8 +19,8 @@ export interface CreateOptions {
 
 const RETRY_MS = 100
 
-/** Where the files of an instance's first process lie on the host. */
-export const entryDirectory = (home: string, instanceId: string) => join(home, 'instances', instanceId)
+// An engine that makes many containers at once, on a slow disk, takes its time.
+const CREATE_LIMIT_MS = 120_000
 
 /** As `Runtime.create`. */
 export async function createInstance(
@@ -32,7 +31,7 @@ export async function createInstance(
   const { signal } = options
   const there = await findInstance(api, spec.instanceId, signal)
   // Whoever made it may have come no further, and its files may be those of the one before.
-  if (there) await writeEntry(entryDirectory(options.home, spec.instanceId), spec)
+  if (there) await writeEntry(await findEntryDirectory(api, there, options), spec)
   const handle = there ?? (await makeContainer(api, spec, options))
   await requireShell(api, handle, { imageUrl: spec.imageUrl, signal })
   return handle
@@ -74,13 +73,16 @@ async function createContainer(api: EngineApi, { instanceId }: InstanceSpec, cre
   const { config, signal } = creation
   const name = containerName(instanceId)
   for (;;) {
+    throwIfAborted(signal)
+    // Without the signal: the engine would go on, and nobody would know of the container that it makes.
     const answer = await api.call('POST', '/containers/create', {
       query: { name },
       body: config,
       accept: [409],
       refuse: engineRefusal,
-      signal,
+      limitMs: CREATE_LIMIT_MS,
     })
+    throwIfAborted(signal)
     const id = text(object(answer).Id)
     if (id !== '') return id
     // Someone else has the name: has made the container, or is about to, or gives it up again.

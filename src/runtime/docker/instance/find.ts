@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import type { EngineApi } from '#runtime/docker/api.ts'
 import { list, object, text } from '#runtime/docker/json.ts'
 import type { RuntimeHandle, RuntimeState } from '#runtime/runtime.ts'
 import { INSTANCE_LABEL } from './container-config.ts'
+import { ENTRY_DIRECTORY } from './entry.ts'
 
 /** The container of an instance, by its label. */
 export async function findInstance(
@@ -13,6 +15,33 @@ export async function findInstance(
   const found = list(await api.call('GET', '/containers/json', { query: { all: '1', filters }, signal }))
   const containerId = text(object(found[0]).Id)
   return containerId === '' ? undefined : { kind: 'docker', containerId, instanceId }
+}
+
+/** As `Runtime.running`. */
+export async function findRunning(api: EngineApi, signal?: AbortSignal): Promise<readonly RuntimeHandle[]> {
+  const filters = JSON.stringify({ label: [INSTANCE_LABEL] })
+  return list(await api.call('GET', '/containers/json', { query: { filters }, signal })).map((found) => {
+    const { Id, Labels } = object(found)
+    return { kind: 'docker', containerId: text(Id), instanceId: text(object(Labels)[INSTANCE_LABEL]) }
+  })
+}
+
+/** Where the files of an instance's first process lie on the host. */
+export const entryDirectory = (home: string, instanceId: string) => join(home, 'instances', instanceId)
+
+/** Where the container has them from: who made it may be another server, with another TINTYPE_HOME. */
+export async function findEntryDirectory(
+  api: EngineApi,
+  { containerId, instanceId }: RuntimeHandle,
+  { home, signal }: { readonly home: string; readonly signal?: AbortSignal | undefined },
+): Promise<string> {
+  const { Mounts } = object(await api.call('GET', `/containers/${containerId}/json`, { accept: [404], signal }))
+  const mount = list(Mounts)
+    .map(object)
+    .find(({ Destination }) => Destination === ENTRY_DIRECTORY)
+  const source = text(mount?.Source)
+  // Files are written there and deleted: only where a server would have made it.
+  return source.endsWith(entryDirectory('/', instanceId)) ? source : entryDirectory(home, instanceId)
 }
 
 const STATUSES: Readonly<Record<string, RuntimeState['status']>> = {

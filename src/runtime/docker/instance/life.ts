@@ -3,8 +3,7 @@ import type { EngineApi } from '#runtime/docker/api.ts'
 import { list, object, text } from '#runtime/docker/json.ts'
 import type { RuntimeChanges, RuntimeHandle } from '#runtime/runtime.ts'
 import { INSTANCE_LABEL, limits } from './container-config.ts'
-import { entryDirectory } from './create.ts'
-import { findInstance } from './find.ts'
+import { entryDirectory, findEntryDirectory, findInstance } from './find.ts'
 import { writeOnStart } from './entry.ts'
 import { engineRefusal } from './refusal.ts'
 
@@ -31,16 +30,17 @@ export async function startInstance(
 /** As `Runtime.update`. */
 export async function updateInstance(
   api: EngineApi,
-  { containerId, instanceId }: RuntimeHandle,
+  handle: RuntimeHandle,
   { home, changes, signal }: UpdateOptions,
 ): Promise<void> {
   if (changes.cpuMilli !== undefined || changes.memoryBytes !== undefined)
-    await api.call('POST', `/containers/${containerId}/update`, {
+    await api.call('POST', `/containers/${handle.containerId}/update`, {
       body: limits(changes),
       refuse: engineRefusal,
       signal,
     })
-  if (changes.onStart !== undefined) await writeOnStart(entryDirectory(home, instanceId), changes.onStart)
+  if (changes.onStart !== undefined)
+    await writeOnStart(await findEntryDirectory(api, handle, { home, signal }), changes.onStart)
 }
 
 export interface UpdateOptions {
@@ -77,9 +77,13 @@ export async function removeInstance(
   { home, volumes, signal }: RemoveOptions,
 ): Promise<void> {
   const next = () => findInstance(api, instanceId, signal)
-  for (let found = await next(); found; found = await next()) await removeContainer(api, found, signal)
+  const directories = new Set([entryDirectory(home, instanceId)])
+  for (let found = await next(); found; found = await next()) {
+    directories.add(await findEntryDirectory(api, found, { home, signal }))
+    await removeContainer(api, found, signal)
+  }
   if (volumes) await removeVolumes(api, instanceId, signal)
-  await rm(entryDirectory(home, instanceId), { recursive: true, force: true })
+  for (const directory of directories) await rm(directory, { recursive: true, force: true })
 }
 
 async function removeContainer(api: EngineApi, { containerId }: RuntimeHandle, signal?: AbortSignal): Promise<void> {
