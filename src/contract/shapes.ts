@@ -3,13 +3,14 @@ import { fields, flag, int32, int64, list, map, oneOf, oneOfAnyCase, said, text 
 /** `2026-01-31T08:00:00Z`; a fraction of a second is allowed. */
 export const TIME_PATTERN =
   '^\\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?Z$'
-const LABEL_KEY_LIMIT = 256
+// PostgreSQL indexes no more than 2 704 bytes of a row, and a character may have four.
+const LABEL_LIMIT = 256
 
 /** A time in UTC. */
 export const time = () =>
   text({ max: 30, pattern: TIME_PATTERN, format: 'date-time', rule: 'a time in UTC like 2026-01-31T08:00:00Z' })
 /** An id that another operation gave out. */
-export const id = () => text({ max: 256 })
+export const id = () => text({ max: 256, pattern: '^[ -~]*$', rule: 'ASCII characters' })
 /** A path inside of the instance. */
 export const absolutePath = () => text({ pattern: '^/', rule: 'an absolute path' })
 
@@ -17,7 +18,7 @@ export const order = () => oneOfAnyCase('ASC', 'DESC')
 export const accessibility = () => oneOf('PUBLIC', 'PRIVATE')
 
 /** `Key`/`Value`, as labels and tags are sent and, but for an instance's tags, answered. */
-export const label = () => fields({ Key: text({ max: LABEL_KEY_LIMIT }), Value: text() })
+export const label = () => fields({ Key: text({ max: LABEL_LIMIT }), Value: text({ max: LABEL_LIMIT }) })
 export const labels = () => list(label())
 
 /** Page 1 is the first. dsw-api §9 row 14: 10 to a page, at most 100. */
@@ -28,7 +29,7 @@ export const page64 = () => ({
 
 export const affinity = () => fields({ CPU: fields({ Enable: flag() }) })
 export const requestedResource = () =>
-  fields({ CPU: text(), GPU: text(), GPUType: text(), Memory: text(), SharedMemory: text() })
+  fields({ CPU: text(), GPU: text(), GPUType: text({ max: 128 }), Memory: text(), SharedMemory: text() })
 export const diskStatus = () => fields({ Available: int64(), Capacity: int64(), Usage: int64() })
 
 export const bandwidthLimit = () =>

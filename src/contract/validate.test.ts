@@ -87,6 +87,24 @@ const refusedBodies: readonly (readonly [string, Action, unknown, string])[] = [
     'Labels[0].Value must be a text, not a list.',
   ],
   [
+    'a label that no index holds',
+    'CreateInstanceSnapshot',
+    { ...SNAPSHOT, Labels: [{ Key: 'a', Value: 'x'.repeat(257) }] },
+    'Labels[0].Value has 257 characters; 256 is the most.',
+  ],
+  [
+    'a GPU with a name that no index holds',
+    'CreateInstance',
+    { ImageUrl: 'a', RequestedResource: { GPUType: 'x'.repeat(129) } },
+    'RequestedResource.GPUType has 129 characters; 128 is the most.',
+  ],
+  [
+    'an id in letters of its own',
+    'CreateInstance',
+    { ImageUrl: 'a', UserId: 'Ä' },
+    'UserId must be ASCII characters, not "Ä".',
+  ],
+  [
     'null in a list',
     'CreateInstanceSnapshot',
     { ...SNAPSHOT, ExcludePaths: [null] },

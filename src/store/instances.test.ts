@@ -205,6 +205,10 @@ forEachStore('instances', (open) => {
     await instances.insert(anInstance({ instanceId: 'dsw-b', status: 'Starting', cpuMilli: null, memoryBytes: null }))
     await instances.insert(anInstance({ instanceId: 'dsw-c', userId: '200' }))
     assert.deepEqual(await instances.used(), { cpuMilli: 500, memoryBytes: 2 ** 31, gpuCount: 1 })
+    for (let i = 0; i < 9; i++)
+      await instances.insert(anInstance({ instanceId: `dsw-big-${i}`, status: 'Starting', memoryBytes: 2 ** 50 }))
+    assert.equal((await instances.used()).memoryBytes, 9 * 2 ** 50 + 2 ** 31, 'more than 2^53')
+    for (let i = 0; i < 9; i++) await instances.remove({ instanceId: `dsw-big-${i}`, version: 1 })
     const byStatus = async (visibleTo?: string) =>
       Object.fromEntries(
         (await instances.statistics(['1', '2'], visibleTo)).map((row) => [row.status, Number(row.total)]),

@@ -101,10 +101,11 @@ export function instancesTable(db: Db) {
 
 /** The states in which an instance has, or is about to have, what it was promised. */
 const USING = ['EnvPreparing', 'Starting', 'Running', 'Saving', 'Stopping']
+// In floating point: SQLite's own sums of memory may be more than a number here can hold, and are refused then.
 const SUMS = [
-  sql<number>`coalesce(sum(cpu_milli), 0)`.as('cpuMilli'),
-  sql<number>`coalesce(sum(memory_bytes), 0)`.as('memoryBytes'),
-  sql<number>`coalesce(sum(gpu_count), 0)`.as('gpuCount'),
+  sql<number>`coalesce(sum(cast(cpu_milli as double precision)), 0)`.as('cpuMilli'),
+  sql<number>`coalesce(sum(cast(memory_bytes as double precision)), 0)`.as('memoryBytes'),
+  sql<number>`coalesce(sum(cast(gpu_count as double precision)), 0)`.as('gpuCount'),
 ] as const
 
 interface Sums {

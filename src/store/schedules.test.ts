@@ -50,13 +50,21 @@ forEachStore('schedules', (open) => {
     const due = async (nowMs: number) => (await schedules.due(nowMs, 10)).map(({ scheduleId }) => scheduleId).join()
     assert.equal(await due(3_999), '')
     assert.equal(await due(5_000), 'sch-2,sch-1')
+    const read = { scheduleId: 'sch-2', nextMs: 4_000, modifiedMs: 1_000 }
     const moved = await Promise.all(
-      Array.from({ length: 10 }, (_, i) =>
-        (i % 2 ? store : replica).schedules.advance('sch-2', { fromMs: 4_000, nextMs: 9_000 }),
-      ),
+      Array.from({ length: 10 }, (_, i) => (i % 2 ? store : replica).schedules.advance(read, 9_000)),
     )
     assert.equal(moved.filter(Boolean).length, 1)
     assert.equal(await due(5_000), 'sch-1')
+    const [one] = await schedules.due(5_000, 10)
+    await schedules.update('sch-1', { repository: 'r.example.com/other' }, 2_000)
+    assert.equal(await schedules.advance(one!, 9_000), false, 'it is not what was read any more')
+    const [again] = await schedules.due(5_000, 10)
+    await schedules.update('sch-1', { enabled: false }, 2_000)
+    assert.equal(await schedules.advance(again!, 9_000), false, 'it is off')
+    await schedules.update('sch-1', { enabled: true }, 2_000)
+    assert.equal(await schedules.advance(again!, undefined), true)
+    assert.equal((await schedules.find('sch-1'))?.enabled, false, 'there is no next time')
   })
 
   test('lists are of one instance, of one user or of all', async () => {

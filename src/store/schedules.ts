@@ -24,6 +24,7 @@ export interface ScheduleRecord {
   readonly modifiedMs: number
 }
 
+export type ReadSchedule = Pick<ScheduleRecord, 'scheduleId' | 'nextMs' | 'modifiedMs'>
 export type NewSchedule = Omit<ScheduleRecord, 'createdMs' | 'modifiedMs' | 'lastSnapshotId'>
 export type ScheduleChange = Partial<Omit<NewSchedule, 'scheduleId' | 'instanceId' | 'userId'>>
 
@@ -45,8 +46,8 @@ export interface SchedulesTable {
   withRetention(after: string, limit: number): Promise<readonly ScheduleRecord[]>
   /** The change of a user. False: there is none. */
   update(scheduleId: string, change: ScheduleChange, nowMs: number): Promise<boolean>
-  /** On to the next time, if it is still due at `fromMs`: false when another server, or a user, was quicker. */
-  advance(scheduleId: string, times: { readonly fromMs: number; readonly nextMs: number }): Promise<boolean>
+  /** On to the next time, if it is as it was read: false when another server, or a user, was quicker. Without one it is off. */
+  advance(read: ReadSchedule, nextMs: number | undefined): Promise<boolean>
   setLast(scheduleId: string, snapshotId: string): Promise<void>
   remove(scheduleId: string): Promise<boolean>
 }
@@ -87,12 +88,14 @@ export function schedulesTable(db: Db): SchedulesTable {
       return (await found.execute()).map(parseSchedule)
     },
     update: (scheduleId, change, nowMs) => update(db, scheduleId, { ...change, nowMs }),
-    async advance(scheduleId, { fromMs, nextMs }) {
+    async advance(read, nextMs) {
       const changed = await db
         .updateTable('schedules')
-        .set({ nextMs })
-        .where('scheduleId', '=', scheduleId)
-        .where('nextMs', '=', fromMs)
+        .set(nextMs === undefined ? { enabled: 0 } : { nextMs })
+        .where('scheduleId', '=', read.scheduleId)
+        .where('enabled', '=', 1)
+        .where('nextMs', '=', read.nextMs)
+        .where('modifiedMs', '=', read.modifiedMs)
         .executeTakeFirst()
       return changed.numUpdatedRows > 0n
     },

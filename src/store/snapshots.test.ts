@@ -145,11 +145,11 @@ forEachStore('snapshots', (open) => {
       const failed = { status: 'Failed', reasonCode: 'X', reasonMessage: '' } as const
       await snapshotQueue.end(claimed!, i === 1 ? failed : { status: 'Saved', imageId: '' }, 3_000)
     }
-    const saved = await snapshots.savedBySchedule('sch-1', 10)
+    const saved = await snapshots.savedBySchedule('sch-1')
     assert.deepEqual(
       saved.map(({ snapshotId }) => snapshotId),
       ['snp-2', 'snp-0'],
     )
-    assert.deepEqual(await snapshots.savedBySchedule('sch-2', 10), [])
+    assert.deepEqual(await snapshots.savedBySchedule('sch-2'), [])
   })
 })

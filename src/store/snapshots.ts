@@ -47,7 +47,7 @@ export interface SnapshotsTable {
     options: { readonly limit: number; readonly savedOnly: boolean },
   ): Promise<ReadonlyMap<string, readonly SnapshotSummary[]>>
   /** The saved ones that a schedule made, the newest first. */
-  savedBySchedule(scheduleId: string, limit: number): Promise<readonly SnapshotRecord[]>
+  savedBySchedule(scheduleId: string): Promise<readonly SavedSnapshot[]>
   /** The manifest of the newest that was saved under this reference. */
   digestSavedAs(imageUrl: string): Promise<string | undefined>
   /** Any replica may have it cancelled: its owner sees this within a second. False: there is no unfinished one. */
@@ -57,6 +57,9 @@ export interface SnapshotsTable {
   /** False: there is none, or it is (not) unfinished otherwise than given. A server that works on it finds out by its fence. */
   remove(snapshotId: string, options?: { readonly isUnfinished: boolean }): Promise<boolean>
 }
+
+/** So much of a snapshot as its schedule has to know. */
+export type SavedSnapshot = Pick<SnapshotRecord, 'instanceId' | 'snapshotId' | 'createdMs'>
 
 /** The snapshots as callers see them; how servers share the work on them is in snapshot-queue.ts. */
 export function snapshotsTable(db: Db): SnapshotsTable {
@@ -77,15 +80,15 @@ export function snapshotsTable(db: Db): SnapshotsTable {
     },
     list: (instanceId, page) => list(db, instanceId, page),
     latestOf: (instanceIds, options) => latestOf(db, instanceIds, options),
-    async savedBySchedule(scheduleId, limit) {
-      const rows = await records(db)
+    async savedBySchedule(scheduleId) {
+      return db
+        .selectFrom('snapshots')
+        .select(['instanceId', 'snapshotId', 'createdMs'])
         .where('scheduleId', '=', scheduleId)
         .where('status', '=', 'Saved')
         .orderBy('createdMs', 'desc')
         .orderBy('snapshotId', 'desc')
-        .limit(limit)
         .execute()
-      return rows.map(parseSnapshotRow)
     },
     async digestSavedAs(imageUrl) {
       const row = await db

@@ -1,23 +1,21 @@
 import { toAppError } from '#base/errors.ts'
 import type { ScheduleRecord } from '#store/schedules.ts'
-import type { SnapshotRecord } from '#store/snapshot-record.ts'
+import type { SavedSnapshot } from '#store/snapshots.ts'
 import type { SchedulesParts } from './parts.ts'
 
 const DAY_MS = 24 * 3_600_000
 const PAGE = 100
-/** More than a schedule saves in the ten years that it may keep them, every hour. */
-const MOST_SAVED = 100_000
 
 /**
  * Which of the saved ones, the newest first, are kept no longer: those beyond `keepLast`, and those older than
  * `keepDays`. The newest is always kept: a schedule that could not save for a while must not delete the only copy.
  */
 export function tooMany(
-  saved: readonly SnapshotRecord[],
+  saved: readonly SavedSnapshot[],
   { keepLast, keepDays }: Pick<ScheduleRecord, 'keepLast' | 'keepDays'>,
   nowMs: number,
-): readonly SnapshotRecord[] {
-  const isTooOld = ({ createdMs }: SnapshotRecord) => keepDays !== undefined && nowMs - createdMs > keepDays * DAY_MS
+): readonly SavedSnapshot[] {
+  const isTooOld = ({ createdMs }: SavedSnapshot) => keepDays !== undefined && nowMs - createdMs > keepDays * DAY_MS
   const isBeyond = (place: number) => keepLast !== undefined && place >= keepLast
   return saved.filter((snapshot, place) => place > 0 && (isBeyond(place) || isTooOld(snapshot)))
 }
@@ -31,9 +29,11 @@ export async function retainAll(
   for (let after = ''; ;) {
     const page = await store.schedules.withRetention(after, PAGE)
     for (const schedule of page) {
-      const saved = await store.snapshots.savedBySchedule(schedule.scheduleId, MOST_SAVED)
+      const saved = await store.snapshots.savedBySchedule(schedule.scheduleId)
       for (const { instanceId, snapshotId } of tooMany(saved, schedule, clock.wallMs())) {
         if (signal.aborted) return
+        // Registries are slow, and its owner may have thought again meanwhile.
+        if ((await store.schedules.find(schedule.scheduleId))?.modifiedMs !== schedule.modifiedMs) break
         try {
           await snapshots.delete(instanceId, snapshotId, { deleteImage: true })
         } catch (error) {

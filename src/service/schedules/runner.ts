@@ -75,10 +75,9 @@ export class ScheduleRunner implements AsyncDisposable {
 /** Begin the snapshot of a schedule that is due, or say why not; in both cases the next time is the next time. */
 async function runSchedule(schedule: ScheduleRecord, parts: RunnerParts): Promise<void> {
   const { store, clock, log } = parts
-  const { scheduleId, instanceId, repository, nextMs: fromMs } = schedule
+  const { scheduleId, instanceId, repository } = schedule
   const nextMs = nextTime(schedule.cron, schedule.timeZone, clock.wallMs())
-  if (nextMs === undefined) await store.schedules.update(scheduleId, { enabled: false }, clock.wallMs())
-  if (!(await store.schedules.advance(scheduleId, { fromMs, nextMs: nextMs ?? fromMs }))) return
+  if (!(await store.schedules.advance(schedule, nextMs))) return
   const instance = await parts.findInstance(instanceId)
   if (instance === undefined) {
     await store.schedules.remove(scheduleId)

@@ -6,7 +6,6 @@ import type { PlayedWorld } from '#lab/snapshots.ts'
 import { forEachStore, TestClock } from '#lab/stores.ts'
 import type { OpenTestStore } from '#lab/stores.ts'
 import type { Snapshots } from '#service/snapshots/snapshots.ts'
-import type { SnapshotRecord } from '#store/snapshot-record.ts'
 import { firstTime, nextTime } from './cron.ts'
 import { retainAll, tooMany } from './retention.ts'
 import { openSchedules } from './schedules.ts'
@@ -59,7 +58,7 @@ const KEPT: readonly (readonly [string, number | undefined, number | undefined, 
 for (const [name, keepLast, keepDays, expected] of KEPT)
   test(`a schedule keeps ${name}`, () => {
     const nowMs = 100 * DAY_MS
-    const saved = [0, 1, 2, 3, 4].map((n) => ({ snapshotId: `${n}`, createdMs: nowMs - n * DAY_MS }) as SnapshotRecord)
+    const saved = [0, 1, 2, 3, 4].map((n) => ({ instanceId: 'i', snapshotId: `${n}`, createdMs: nowMs - n * DAY_MS }))
     const gone = tooMany(saved, { keepLast, keepDays }, nowMs)
     assert.equal(saved.filter((one) => !gone.includes(one)).map(({ snapshotId }) => snapshotId).join(' '), expected) // prettier-ignore
   })
@@ -201,6 +200,25 @@ forEachStore('schedules', (open) => {
     world.registries.failure = undefined
     await retainAll(parts, AbortSignal.timeout(60_000))
     assert.deepEqual([[...world.registries.tags.keys()], await total()], [[tags[2]], 1])
+    await server[Symbol.asyncDispose]()
+  })
+
+  test('what its owner decides to keep while others are deleted stays', async () => {
+    const { world, server, schedules, clock } = await setUp(open)
+    const { scheduleId } = await schedules.create({ ...NEW, keepLast: 1 })
+    const deleted: string[] = []
+    const saved = [4, 3, 2, 1].map((n) => ({ instanceId: 'dsw-1', snapshotId: `snp-${n}`, createdMs: n }))
+    const store = { ...world.store, snapshots: { ...world.store.snapshots, savedBySchedule: async () => saved } }
+    const snapshots = {
+      ...server,
+      delete: async (_: string, snapshotId: string) => {
+        deleted.push(snapshotId)
+        clock.pass(1)
+        if (snapshotId === 'snp-3') await schedules.update(scheduleId, { keepLast: 9 })
+      },
+    }
+    await retainAll({ store, snapshots, clock, log: () => {} }, AbortSignal.timeout(60_000))
+    assert.deepEqual(deleted, ['snp-3'])
     await server[Symbol.asyncDispose]()
   })
 
