@@ -176,6 +176,8 @@ forEachStore('instances over HTTP', (open) => {
     const [one, two] = [await api.running(), await api.running({ InstanceName: 'second' })]
     const stopped = await api.root('PUT /api/v2/batch/instances/stop', { body: { InstanceIds: [one, 'dsw-x'] } })
     assert.deepEqual([stopped.status, stopped.json['InstanceIds']], [200, [one]])
+    assert.deepEqual([stopped.json['Success'], stopped.json['Code']], [false, 'ValidationError'])
+    assert.match(String(stopped.json['Message']), /^1 of 2 instances stay as they are. dsw-x: /)
     assert.match(String((stopped.json['AccessDeniedDetail'] as Record<string, string>)['dsw-x']), /no instance/)
     const none = await api.ann('PUT /api/v2/batch/instances/delete', { body: { InstanceIds: [two] } })
     assertRefused(none, 404, two)

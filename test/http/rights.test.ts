@@ -67,6 +67,26 @@ forEachStore('rights over HTTP', (open) => {
     }
   })
 
+  test('a batch of which some is denied says so; what policies say of labels holds', async () => {
+    const store = await open()
+    const inWorkspace = (rest: string) => `acs:paidsw:*:*:workspace/${rest}`
+    await using server = await openSnapshotServer(store, [
+      allow('paidsw:*'),
+      deny('paidsw:StopInstance', inWorkspace('2/*')),
+      deny('paidsw:UpdateInstanceLabels', inWorkspace('1/dswinstance/*/labels')),
+    ])
+    const [one, two] = [await server.running({}, ANN), await server.running({ workspaceId: '2' }, ANN)]
+    const labelled = async (id: string) =>
+      (await server.user(`PUT /api/v2/instances/${id}/labels`, { body: { Labels: [{ Key: 'a', Value: 'b' }] } })).status
+    assert.deepEqual([await labelled(one), await labelled(two)], [403, 200])
+    const { status, json, text } = await server.user(batch('stop'), { body: { InstanceIds: [one, two] } })
+    assert.deepEqual(
+      [status, json['Success'], json['Code'], json['InstanceIds']],
+      [200, false, 'PermissionError', [one]],
+      text,
+    )
+  })
+
   test('what a session of a role makes is there for its next one, under the name of the role, and for no other role', async () => {
     const store = await open()
     const rest = { description: '', trustPolicy: '{}', maxSessionS: 3600, createdMs: 0, updatedMs: 0 }

@@ -42,12 +42,24 @@ async function batch(parts: DswParts, call: BatchCall, work: Work): Promise<Batc
   })
 }
 
-/** The instances that were changed. When none was, the first failure is the answer; else each is told under its id. */
+/**
+ * The instances that were changed. When none was, the first failure is the answer; else the answer is one that did not
+ * succeed, with status 200 as documented, and tells each failure under its id.
+ */
 function writeOutcome({ done, failures }: BatchOutcome) {
   const [first] = failures
-  if (done.length === 0 && first) throw first.error
+  const InstanceIds = [...done]
+  if (!first) return { InstanceIds }
+  if (done.length === 0) throw first.error
   const told = failures.map(({ instanceId, error }) => [instanceId, error.message] as const)
-  return { InstanceIds: [...done], ...(told.length > 0 && { AccessDeniedDetail: Object.fromEntries(told) }) }
+  const isDenied = failures.every(({ error }) => error.code === 'not_permitted')
+  return {
+    InstanceIds,
+    Success: false,
+    Code: isDenied ? 'PermissionError' : 'ValidationError',
+    Message: `${failures.length} of ${done.length + failures.length} instances stay as they are. ${first.instanceId}: ${first.error.message}`,
+    AccessDeniedDetail: Object.fromEntries(told),
+  }
 }
 
 function labelRoutes(parts: DswParts): readonly AnyRoute[] {
@@ -55,7 +67,7 @@ function labelRoutes(parts: DswParts): readonly AnyRoute[] {
   return [
     route({
       action: 'UpdateInstanceLabels',
-      resource: (call) => instanceArn(parts, call, call.params.InstanceId),
+      resource: async (call) => `${await instanceArn(parts, call, call.params.InstanceId)}/labels`,
       async handle(call) {
         const { InstanceId: id } = call.params
         const viewer = await viewerOf(parts, call, id)
@@ -65,7 +77,7 @@ function labelRoutes(parts: DswParts): readonly AnyRoute[] {
     }),
     route({
       action: 'DeleteInstanceLabels',
-      resource: (call) => instanceArn(parts, call, call.params.InstanceId),
+      resource: async (call) => `${await instanceArn(parts, call, call.params.InstanceId)}/labels`,
       async handle(call) {
         const { InstanceId: id } = call.params
         const keys = call.query.LabelKeys.split(',').map((key) => key.trim())
