@@ -213,13 +213,14 @@ export class PlayedInstances implements SnapshotInstances {
     if (this.status(instanceId) === 'Saving') this.#set(instanceId, 'Running')
   }
 
-  endSavingIn(_: unknown, instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void> {
-    return this.endSaving(instanceId, snapshotId, outcome)
-  }
-
   wake(): void {}
 
-  async endSaving(instanceId: string, _: string, { outcome, reasonCode, then }: SavingOutcome): Promise<void> {
+  async endSaving(
+    _: unknown,
+    instanceId: string,
+    _id: string,
+    { outcome, reasonCode, then }: SavingOutcome,
+  ): Promise<void> {
     this.told.push([instanceId, outcome, reasonCode || then].join(' '))
     const isStop = then === 'stop' && outcome === 'Saved'
     if (this.status(instanceId) === 'Saving') this.#set(instanceId, isStop ? 'Stopping' : 'Running')

@@ -242,7 +242,7 @@ forEachStore('instances that are saved', (open) => {
     await saving.endCommitting(id, 'snp-1')
     await saving.endCommitting(id, 'snp-1')
     assert.equal((await saving.find(id))?.status, 'Running')
-    await saving.endSaving(id, 'snp-1', saved)
+    await store.transaction((tables) => saving.endSaving(tables, id, 'snp-1', saved))
     const { sessions } = await store.lifecycle.sessions(id, PAGE)
     assert.equal(
       sessions[0]
@@ -257,7 +257,7 @@ forEachStore('instances that are saved', (open) => {
     for (const call of [() => saving.setSaving('dsw-x', 'snp-1'), () => saving.find('dsw-x')])
       assert.ok(!(await call()))
     await saving.endCommitting('dsw-x', 'snp-1')
-    await saving.endSaving('dsw-x', 'snp-1', saved)
+    await store.transaction((tables) => saving.endSaving(tables, 'dsw-x', 'snp-1', saved))
   })
 
   test('a save before a stop ends in a stop; one that fails leaves it running', async () => {
@@ -269,13 +269,13 @@ forEachStore('instances that are saved', (open) => {
     assert.deepEqual(service.saves, [id])
     await saving.setSaving(id, 'snp-1')
     const failed = { outcome: 'SaveFailed', reasonCode: 'SpoolFull', reasonMessage: 'No space.', then: 'stop' } as const
-    await saving.endSaving(id, 'snp-1', failed)
+    await store.transaction((tables) => saving.endSaving(tables, id, 'snp-1', failed))
     assert.deepEqual(
       [(await store.instances.find(id))?.status, (await store.instances.find(id))?.wanted],
       ['Running', ''],
     )
     await saving.setSaving(id, 'snp-2')
-    await saving.endSaving(id, 'snp-2', { ...saved, then: 'stop' })
+    await store.transaction((tables) => saving.endSaving(tables, id, 'snp-2', { ...saved, then: 'stop' }))
     await service.until(id, isStatus('Stopped'))
   })
 

@@ -44,14 +44,11 @@ export function instanceSaving(parts: SavingParts) {
       await changeInstance(parts, instanceId, backToRunning)
     },
 
-    /** Write the outcome into the lifecycle, and go on to run, or to stop. Fine when the instance is gone. */
-    async endSaving(instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void> {
-      await store.transaction((tables) => endSaving(tables, parts.clock.wallMs(), { instanceId, snapshotId, outcome }))
-      parts.worker.wake(instanceId)
-    },
-
-    /** The same as a part of a transaction of the caller's, who calls `wake` after it. */
-    endSavingIn: (tables: Tables, instanceId: string, snapshotId: string, outcome: SavingOutcome) =>
+    /**
+     * Write the outcome into the lifecycle, and go on to run, or to stop. Fine when the instance is gone. The transaction is
+     * the caller's, who calls `wake` after it.
+     */
+    endSaving: (tables: Tables, instanceId: string, snapshotId: string, outcome: SavingOutcome) =>
       endSaving(tables, parts.clock.wallMs(), { instanceId, snapshotId, outcome }),
 
     /** Have it looked after now: something is wanted of it. */

@@ -136,6 +136,27 @@ forEachStore('a snapshot is deleted with its image', (open) => {
     assert.ok(await world.store.images.find(second.imageId))
   })
 
+  test('one that is not finished: its tag goes also when it comes to be while the snapshot is being cancelled', async () => {
+    await using all = await setUp(open)
+    const { world, server } = all
+    world.clock.pass(1_000)
+    const { snapshotId } = await server.create({ ...REQUEST, imageUrl: NEWER })
+    const run = await world.runtime.nextRun()
+    const manifest = makeManifest('newer')
+    run.tell({ type: 'manifest', ...manifest })
+    await run.confirmed
+    const cancel = run.cancel.bind(run)
+    run.cancel = () => {
+      setImmediate(() => {
+        world.registries.tags.set(NEWER, manifest.digest)
+        cancel()
+      })
+    }
+    await server.delete('dsw-1', snapshotId, WITH_IMAGE)
+    assert.deepEqual([...world.registries.tags.keys()], [REFERENCE])
+    assert.equal(world.instances.told.at(-1), 'dsw-1 Running')
+  })
+
   test('another one is being saved under its tag: refused, until that has ended', async () => {
     await using all = await setUp(open)
     const { world, server, first, deleteFirst } = all

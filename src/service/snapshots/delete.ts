@@ -1,3 +1,4 @@
+import { sleep } from '#base/abort.ts'
 import { AppError } from '#base/errors.ts'
 import { parseReference } from '#oci/reference.ts'
 import { parseExclusion } from '#overlay/exclusions.ts'
@@ -25,21 +26,37 @@ export async function deleteSnapshot(
 ): Promise<void> {
   if (deleteImage && snapshot.status === 'Saved') await deleteImageOf(snapshot, parts)
   const { snapshotId, instanceId, isUnfinished } = snapshot
-  if (!(await parts.store.snapshots.remove(snapshotId, { isUnfinished }))) {
+  const removed = await removeRecord(snapshot, parts)
+  if (!removed) {
     const now = await parts.store.snapshots.findRecord(snapshotId)
     // It ended meanwhile: what was to be cancelled is saved, and has an image.
     if (now && isUnfinished) return await deleteSnapshot(now, { deleteImage }, { parts, worker })
     throw new AppError('snapshot_not_found', `Snapshot ${snapshotId} is deleted already.`)
   }
   if (!isUnfinished) return
-  worker.abandon(snapshotId)
-  await parts.instances.endSaving(instanceId, snapshotId, {
-    outcome: 'SaveFailed',
-    reasonCode: 'Cancelled',
-    reasonMessage: 'The snapshot was deleted before it was finished.',
-    then: 'run',
+  const ended = worker.abandon(snapshotId)
+  parts.instances.wake(instanceId)
+  if (!deleteImage) return
+  // Its tag may be on its way to the registry: only once nobody works on it any more is there nothing but what is deleted.
+  await Promise.race([ended, sleep(REGISTRY_MS)])
+  await deleteTagOf(removed, parts)
+}
+
+/** As it was at last; undefined: it is not there, or not as it was read. The instance is nobody else's yet in this moment. */
+async function removeRecord(snapshot: SnapshotRecord, parts: SnapshotParts): Promise<SnapshotRecord | undefined> {
+  const { snapshotId, instanceId, isUnfinished } = snapshot
+  return parts.store.transaction(async (tables) => {
+    const last = await tables.snapshots.findRecord(snapshotId)
+    if (!last || !(await tables.snapshots.remove(snapshotId, { isUnfinished }))) return undefined
+    if (isUnfinished)
+      await parts.instances.endSaving(tables, instanceId, snapshotId, {
+        outcome: 'SaveFailed',
+        reasonCode: 'Cancelled',
+        reasonMessage: 'The snapshot was deleted before it was finished.',
+        then: 'run',
+      })
+    return last
   })
-  if (deleteImage) await deleteTagOf(snapshot, parts)
 }
 
 async function deleteImageOf(snapshot: SnapshotRecord, parts: SnapshotParts): Promise<void> {

@@ -158,7 +158,7 @@ async function endSaved(snapshot: SnapshotDetail, made: Made, { tenure, parts }:
       ...(progress && { progress: JSON.stringify(progress) }),
     } as const
     if (!(await tenure.end(end, tables.snapshotQueue))) return
-    await instances.endSavingIn(tables, snapshot.instanceId, snapshot.snapshotId, outcome)
+    await instances.endSaving(tables, snapshot.instanceId, snapshot.snapshotId, outcome)
     await tables.images.insert(
       {
         imageId,
@@ -198,6 +198,6 @@ async function endFailed(snapshot: SnapshotDetail, error: unknown, { tenure, par
   await parts.store.transaction(async (tables) => {
     if (!(await tenure.end({ status: 'Failed', ...reason }, tables.snapshotQueue))) return
     const outcome = { outcome: 'SaveFailed', ...reason, then: 'run' } as const
-    await parts.instances.endSavingIn(tables, instanceId, snapshotId, outcome)
+    await parts.instances.endSaving(tables, instanceId, snapshotId, outcome)
   })
 }

@@ -48,9 +48,11 @@ export class SnapshotWorker implements AsyncDisposable {
     if (waiting) this.#start(waiting)
   }
 
-  /** Its record is gone. */
-  abandon(snapshotId: string): void {
-    this.#running.get(snapshotId)?.tenure.abandon()
+  /** Its record is gone. Resolves when this server does nothing for it any more. */
+  async abandon(snapshotId: string): Promise<void> {
+    const running = this.#running.get(snapshotId)
+    running?.tenure.abandon()
+    await running?.done
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
