@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ErrorCode } from '#base/errors.ts'
 import type { CallOptions, EngineApi } from '#runtime/docker/api.ts'
 import type { PullProgress } from '#runtime/runtime.ts'
@@ -74,6 +75,29 @@ test('the login goes with the pull, for its registry', async () => {
   await ensureImage(api, { imageUrl: 'example.com/a:v1', imageAuth: { username: 'ann', password: 'p:w' } })
   const logins = calls.map(({ options }) => options.login).filter((login) => login !== undefined)
   assert.deepEqual(logins, [{ username: 'ann', password: 'p:w', registry: 'example.com' }])
+})
+
+test('an engine that says nothing any more is not waited for without end, and one that goes on is', async () => {
+  const engine = (lines: number): EngineApi => ({
+    async call(method, _path, { signal } = {}) {
+      if (method === 'GET') return {}
+      return Readable.from(
+        (async function* () {
+          for (let i = 0; i < lines; i++) {
+            yield '{"status":"Extracting"}\n'
+            await sleep(20)
+          }
+          await sleep(60_000, undefined, { signal: signal! })
+        })(),
+      )
+    },
+  })
+  const from = performance.now()
+  await assert.rejects(ensureImage(engine(10), { imageUrl: 'example.com/a:v1', silenceMs: 120 }), {
+    code: 'engine_unavailable',
+    message: /^The engine has said nothing of the pull of example.com\/a:v1 for/,
+  })
+  assert.ok(performance.now() - from >= 300, 'as long as it says something it may go on')
 })
 
 test('progress is over all layers, and never goes back', async () => {

@@ -13,7 +13,12 @@ export interface PullOptions {
   readonly imageAuth?: Login | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: PullProgress) => void) | undefined
+  /** How long the engine may say nothing of it. */
+  readonly silenceMs?: number
 }
+
+/** Some engines say nothing while they unpack a layer, on slow disks for long. */
+const SILENCE_MS = 30 * 60_000
 
 /** What an image runs when nobody says otherwise. */
 export interface ImageCommand {
@@ -22,7 +27,7 @@ export interface ImageCommand {
 
 /**
  * The image, pulled if the engine has not got it, or has what the tag stood for before. Throws `reference_invalid`,
- * `image_not_found`, `registry_denied`, `registry_unavailable`, `insufficient_resource`.
+ * `image_not_found`, `registry_denied`, `registry_unavailable`, `insufficient_resource`, `engine_unavailable`.
  */
 export async function ensureImage(api: EngineApi, options: PullOptions): Promise<ImageCommand> {
   const { imageUrl, imageDigest } = options
@@ -32,18 +37,34 @@ export async function ensureImage(api: EngineApi, options: PullOptions): Promise
   const found = await findImage(api, formatReference(named), options.signal)
   const isOld = imageDigest !== undefined && !digest && !found?.digests.includes(imageDigest)
   if (found && !isOld) return { command: found.command }
-  const query = { fromImage: `${registry}/${repository}`, tag: digest ?? tag ?? 'latest' }
-  const answer = await api.call('POST', '/images/create', {
-    query,
-    isStream: true,
-    signal: options.signal,
-    refuse: (status, words) => (status === 0 ? undefined : pullError(imageUrl, words)),
-    ...(options.imageAuth && { login: { ...options.imageAuth, registry } }),
-  })
-  await followPull(streamOf(answer), options)
+  await pull(api, registry, { fromImage: `${registry}/${repository}`, tag: digest ?? tag ?? 'latest' }, options)
   const pulled = await findImage(api, formatReference(named), options.signal)
   if (pulled) return { command: pulled.command }
   throw new AppError('image_not_found', `The engine has pulled ${imageUrl} and lost it again: try again.`)
+}
+
+/** Until the engine says that it is done. */
+async function pull(api: EngineApi, registry: string, query: Readonly<Record<string, string>>, options: PullOptions) {
+  const { imageUrl, silenceMs = SILENCE_MS } = options
+  const tooLong = new AbortController()
+  const timer = setTimeout(() => tooLong.abort(), silenceMs)
+  try {
+    const answer = await api.call('POST', '/images/create', {
+      query,
+      isStream: true,
+      signal: options.signal ? AbortSignal.any([options.signal, tooLong.signal]) : tooLong.signal,
+      refuse: (status, words) => (status === 0 ? undefined : pullError(imageUrl, words)),
+      ...(options.imageAuth && { login: { ...options.imageAuth, registry } }),
+    })
+    await followPull(streamOf(answer), options, () => timer.refresh())
+  } catch (error) {
+    throwIfAborted(options.signal)
+    if (!tooLong.signal.aborted) throw error
+    const message = `The engine has said nothing of the pull of ${imageUrl} for ${silenceMs / 60_000} minutes: see its log, and try again.`
+    throw new AppError('engine_unavailable', message, { cause: error })
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function findImage(api: EngineApi, name: string, signal?: AbortSignal) {
@@ -56,12 +77,13 @@ async function findImage(api: EngineApi, name: string, signal?: AbortSignal) {
 }
 
 /** The engine's own account of a pull (one JSON object a line), which may end in an error although it began with 200. */
-async function followPull(stream: NodeJS.ReadableStream, options: PullOptions): Promise<void> {
+async function followPull(stream: NodeJS.ReadableStream, options: PullOptions, onLine: () => void): Promise<void> {
   const { imageUrl, signal, onProgress } = options
   const layers = new Map<string, { readonly bytes: number; readonly total: number }>()
   try {
     for await (const line of createInterface({ input: stream })) {
       throwIfAborted(signal)
+      onLine()
       const { id, status, progressDetail, error } = parseLine(line)
       if (typeof error === 'string') throw pullError(imageUrl, error)
       const { current, total } = object(progressDetail)
