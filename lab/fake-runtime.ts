@@ -1,3 +1,4 @@
+import type { InstanceRuntime } from '#service/instances/parts.ts'
 import type {
   HostFacts,
   InstanceSpec,
@@ -15,8 +16,7 @@ interface Container {
   state: RuntimeState
 }
 
-type Call =
-  'prepare' | 'create' | 'start' | 'update' | 'stop' | 'remove' | 'inspect' | 'find' | 'stats' | 'host' | 'logs'
+type Call = Exclude<keyof InstanceRuntime, 'watch'>
 
 /** An engine of containers that are records: what it is asked, it does at once, unless the test is in between. */
 export class FakeRuntime {
@@ -48,7 +48,7 @@ export class FakeRuntime {
     this.#call('start', handle.instanceId, signal, () => {
       const container = this.#find(handle)
       if (!container) throw this.notFound(handle)
-      container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9' }
+      container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9', startedMs: this.nowMs() }
     })
 
   update = (handle: RuntimeHandle, changes: RuntimeChanges, signal?: AbortSignal): Promise<void> =>
@@ -82,9 +82,11 @@ export class FakeRuntime {
       return container && { kind: 'docker', containerId: container.containerId, instanceId }
     })
 
-  running = async (): Promise<readonly RuntimeHandle[]> =>
-    [...this.containers].flatMap(([instanceId, { containerId, state }]) =>
-      state.status === 'running' ? [{ kind: 'docker' as const, containerId, instanceId }] : [],
+  running = (signal?: AbortSignal): Promise<readonly RuntimeHandle[]> =>
+    this.#call('running', '', signal, () =>
+      [...this.containers].flatMap(([instanceId, { containerId, state }]) =>
+        state.status === 'running' ? [{ kind: 'docker' as const, containerId, instanceId }] : [],
+      ),
     )
 
   stats = (handle: RuntimeHandle, signal?: AbortSignal): Promise<RuntimeStats | undefined> =>
@@ -138,7 +140,7 @@ export class FakeRuntime {
   startBeside(instanceId: string, isTold = true): void {
     const container = this.containers.get(instanceId)
     if (!container) return
-    container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9' }
+    container.state = { status: 'running', isOutOfMemory: false, ip: '127.0.0.9', startedMs: this.nowMs() + 1 }
     if (isTold) this.#tell({ type: 'started', instanceId, containerId: container.containerId, timeMs: this.nowMs() })
   }
 

@@ -66,6 +66,7 @@ export function evaluate(policies: readonly PolicySet[], request: AccessRequest)
 function formsOf(resource: string): readonly (Arn | '*')[] {
   if (resource === '*') return ['*']
   const arn = parseArn(resource)
+  if (arn.service === 'paiimage') return [arn, { ...arn, service: 'pai' }] // older pages, as for the actions' names
   const inWorkspace = /^workspace\/[^/]+\/(.+)$/s.exec(arn.relativeId)?.[1]
   return inWorkspace === undefined ? [arn] : [arn, { ...arn, relativeId: inWorkspace }]
 }

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process'
 import { AppError } from './errors.ts'
 
+/** What a program has printed is read long before. */
+const GRACE_MS = 1_000
+
 export interface RunOptions {
   readonly signal?: AbortSignal
   readonly input?: string | Uint8Array
@@ -9,13 +12,12 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
-/** The exit code of a program that a signal has ended. */
-export const KILLED = 128
-
 export interface RunResult {
   readonly exitCode: number
   readonly stdout: Buffer
   readonly stderr: string
+  /** It had not ended after `timeoutMs`, and was killed. */
+  readonly isTimedOut: boolean
 }
 
 /** Run a program to its end and collect what it prints. Never throws for an exit code; throws `internal` when it cannot be started. */
@@ -26,22 +28,34 @@ export function runProgram(program: string, args: readonly string[], options: Ru
       ...(options.env && { env: options.env }),
       ...(options.cwd && { cwd: options.cwd }),
       ...(options.signal && { signal: options.signal }),
-      ...(options.timeoutMs && { timeout: options.timeoutMs, killSignal: 'SIGKILL' as const }),
     })
+    let isTimedOut = false
+    const kill = () => {
+      isTimedOut = true
+      child.kill('SIGKILL')
+    }
+    const limit = options.timeoutMs === undefined ? undefined : setTimeout(kill, options.timeoutMs)
     const stdout: Buffer[] = []
     const stderr: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
-    child.on('error', (cause) => reject(startError(program, cause)))
-    // Who was killed may have left a child that holds the pipes open.
-    child.on('exit', (_code, signal) => {
-      if (signal === null) return
-      child.stdout.destroy()
-      child.stderr.destroy()
+    child.on('error', (cause) => {
+      clearTimeout(limit)
+      reject(startError(program, cause))
+    })
+    // A program that has ended may have left a child that holds the pipes open: an agent, or what hung.
+    let grace: NodeJS.Timeout | undefined
+    child.on('exit', () => {
+      clearTimeout(limit)
+      grace = setTimeout(() => {
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, GRACE_MS)
     })
     child.on('close', (code, signal) => {
-      const exitCode = code ?? (signal === null ? 1 : KILLED)
-      resolve({ exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() })
+      const exitCode = code ?? (signal === null ? 1 : 128)
+      clearTimeout(grace)
+      resolve({ exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString(), isTimedOut })
     })
     child.stdin.on('error', () => {}) // the program may end without reading its input
     child.stdin.end(options.input)

@@ -136,8 +136,8 @@ Options:
   --cron EXPRESSION    MINUTE HOUR DAY MONTH WEEKDAY, such as "0 3 * * *"
   --time-zone ZONE     such as Europe/Berlin (UTC)
   --exclude PATH       leave out a file or directory; may be repeated
-  --keep-last N        delete all but the last N images
-  --keep-days N        delete images that are older
+  --keep-last N        delete all but the last N images; 0 keeps all
+  --keep-days N        delete images that are older; 0 keeps all
 ${COMMON}`
 
 const CONFIGURE = `Usage: tintype configure [options]

@@ -18,10 +18,11 @@ const KEEP_LAST_LIMIT = 1000
 
 const cron = () => text({ min: 1, max: 200 })
 const repository = () => text({ min: 1, max: 1024 })
+/** 0 keeps all. */
 const retention = () => ({
   ExcludePaths: list(absolutePath()),
-  KeepDays: int32({ min: 1, max: KEEP_DAYS_LIMIT }),
-  KeepLast: int32({ min: 1, max: KEEP_LAST_LIMIT }),
+  KeepDays: int32({ min: 0, max: KEEP_DAYS_LIMIT }),
+  KeepLast: int32({ min: 0, max: KEEP_LAST_LIMIT }),
   TimeZone: text({ max: 64 }),
   Enabled: flag(),
 })

@@ -1,6 +1,6 @@
 import { roaProduct } from './operation.ts'
 import { fields, flag, int32, int64, listed, oneOf, said, text } from './schema.ts'
-import { accessibility, id, label, labels, order } from './shapes.ts'
+import { accessibility, id, label, labels, newWorkspaceId, order, workspaceId } from './shapes.ts'
 
 const workspace = roaProduct({
   product: 'aiworkspace',
@@ -50,7 +50,7 @@ export const imageOperations = {
         SourceId: id(),
         SourceType: oneOf('Import', 'Build'),
         UserId: id(),
-        WorkspaceId: id(),
+        WorkspaceId: newWorkspaceId(),
       },
       {
         ImageUri: text({ min: 1, max: IMAGE_URI_LIMIT }),
@@ -78,7 +78,7 @@ export const imageOperations = {
         Query: text(),
         SortBy: oneOf('GmtCreateTime'),
         Verbose: flag(),
-        WorkspaceId: id(),
+        WorkspaceId: workspaceId(),
       },
       { PageNumber: int32({ min: 1, default: 1 }), PageSize: int32({ min: 1, max: 100, default: 20 }) },
     ),
@@ -100,7 +100,13 @@ export const imageOperations = {
   }),
   ListImageLabels: workspace('ListImageLabels', 'GET', '/api/v1/image/labels', {
     summary: 'The labels that images have.',
-    query: fields({ ImageId: id(), LabelFilter: text(), LabelKeys: text(), Region: text(), WorkspaceId: id() }),
+    query: fields({
+      ImageId: id(),
+      LabelFilter: text(),
+      LabelKeys: text(),
+      Region: text(),
+      WorkspaceId: workspaceId(),
+    }),
     response: fields({ Labels: listed(label()), TotalCount: int64() }),
     ram: olderName('ListImageLabels'),
   }),

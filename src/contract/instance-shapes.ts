@@ -1,5 +1,6 @@
 import { anything, fields, flag, int64, list, listed, map, oneOf, said, text } from './schema.ts'
 import {
+  newWorkspaceId,
   absolutePath,
   accessibility,
   affinity,
@@ -114,7 +115,7 @@ export const createInstanceBody = () =>
     Labels: labels(),
     ResourceId: id(),
     Tag: labels(),
-    WorkspaceId: id(),
+    WorkspaceId: newWorkspaceId(),
   })
 
 /** An absent field stays as it is; `Disassociate…` clears one. */

@@ -8,7 +8,7 @@ import {
 } from './instance-shapes.ts'
 import { dsw } from './operation.ts'
 import { anything, fields, flag, list, listed, map, oneOf, said, text } from './schema.ts'
-import { accessibility, id, labels, order, page64, time } from './shapes.ts'
+import { accessibility, id, labels, order, page64, time, workspaceId } from './shapes.ts'
 
 const INSTANCE = '/api/v2/instances/{InstanceId}'
 /** Thousandths of a core or GPU, or GiB of memory, as text: ListInstances' lower and upper bounds. */
@@ -49,7 +49,7 @@ const listQuery = fields(
     SortBy: oneOf('Priority', 'GmtCreateTime', 'GmtModifiedTime'),
     Status: oneOf(...INSTANCE_STATUSES),
     Tag: labels(),
-    WorkspaceId: id(),
+    WorkspaceId: workspaceId(),
   },
   page64(),
 )

@@ -5,12 +5,20 @@ export const TIME_PATTERN =
   '^\\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?Z$'
 // PostgreSQL indexes no more than 2 704 bytes of a row, and a character may have four.
 const LABEL_LIMIT = 256
+/** Keys to remove are named with commas between. */
+const LABEL_KEY = '^(?!\\s)[^,]*(?<!\\s)$'
 
 /** A time in UTC. */
 export const time = () =>
   text({ max: 30, pattern: TIME_PATTERN, format: 'date-time', rule: 'a time in UTC like 2026-01-31T08:00:00Z' })
 /** An id that another operation gave out. */
 export const id = () => text({ max: 256, pattern: '^[ -~]*$', rule: 'ASCII characters' })
+/** It stands in ARNs: a slash in it would make another one. */
+export const workspaceId = () =>
+  text({ max: 64, pattern: '^[\\w-]*$', rule: 'letters, digits, hyphens and underscores' })
+/** Of something new: ALL is what lists call all of them. */
+export const newWorkspaceId = () =>
+  text({ max: 64, pattern: '^(?!ALL$)[\\w-]*$', rule: 'letters, digits, hyphens and underscores, and not ALL' })
 /** A path inside of the instance. */
 export const absolutePath = () => text({ pattern: '^/', rule: 'an absolute path' })
 
@@ -18,7 +26,11 @@ export const order = () => oneOfAnyCase('ASC', 'DESC')
 export const accessibility = () => oneOf('PUBLIC', 'PRIVATE')
 
 /** `Key`/`Value`, as labels and tags are sent and, but for an instance's tags, answered. */
-export const label = () => fields({ Key: text({ max: LABEL_LIMIT }), Value: text({ max: LABEL_LIMIT }) })
+export const label = () =>
+  fields({
+    Key: text({ max: LABEL_LIMIT, pattern: LABEL_KEY, rule: 'text without commas and outer blanks' }),
+    Value: text({ max: LABEL_LIMIT }),
+  })
 export const labels = () => list(label())
 
 /** Page 1 is the first. dsw-api §9 row 14: 10 to a page, at most 100. */

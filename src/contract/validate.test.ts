@@ -92,6 +92,12 @@ const refusedBodies: readonly (readonly [string, Action, unknown, string])[] = [
     { ...SNAPSHOT, Labels: [{ Key: 'a', Value: 'x'.repeat(257) }] },
     'Labels[0].Value has 257 characters; 256 is the most.',
   ],
+  ...['a,b', ' a', 'a '].map((Key): readonly [string, Action, unknown, string] => [
+    'a label that nobody could remove again',
+    'CreateInstanceSnapshot',
+    { ...SNAPSHOT, Labels: [{ Key, Value: 'x' }] },
+    `Labels[0].Key must be text without commas and outer blanks, not ${JSON.stringify(Key)}.`,
+  ]),
   [
     'a GPU with a name that no index holds',
     'CreateInstance',

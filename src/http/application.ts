@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Clock } from '#base/clock.ts'
 import { successEnvelope } from '#contract/envelope.ts'
 import { departureOf } from './departure.ts'
-import { errorOf, toErrorAnswer } from './errors.ts'
+import { errorOf, OWN_CODE_HEADER, toErrorAnswer } from './errors.ts'
 import { sendEvents } from './events.ts'
 import type { Metrics } from './metrics.ts'
 import { openPaths } from './open-paths.ts'
@@ -99,8 +99,9 @@ export class Application {
       headers: { ...this.#headers, 'x-acs-request-id': requestId },
       signal: journey.departure.signal,
       describeFailure: (error) => {
-        const { code, body } = this.#describe(error, journey)
-        return { event: 'error', data: { Code: code, Message: body['Message'], RequestId: requestId } }
+        const { code, headers, body } = this.#describe(error, journey)
+        const data = { Code: code, Message: body['Message'], RequestId: requestId, Error: headers[OWN_CODE_HEADER] }
+        return { event: 'error', data }
       },
     })
     this.#parts.metrics.streams(-1)

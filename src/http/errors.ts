@@ -113,7 +113,7 @@ function accessDenied(details: Details): Readonly<Record<string, string>> | unde
 }
 
 /** The documented codes tell few things apart; our own command line goes by the code of our table. */
-const OWN_CODE_HEADER = 'x-tintype-error'
+export const OWN_CODE_HEADER = 'x-tintype-error'
 
 /** What SDKs wait before they try again, in ms: `TimeLeft` (dsw-api §5); the cores of 2026 read `x-acs-retry-after`. */
 function headersOf({ code, details }: AppError): Readonly<Record<string, string>> {

@@ -15,6 +15,11 @@ const VALID: readonly [text: string, expected: Reference, reason: string][] = [
   ['python:3.12', { registry: 'docker.io', repository: 'library/python', tag: '3.12' }, 'a familiar name with a tag'],
   ['docker.io/python', { registry: 'docker.io', repository: 'library/python' }, 'official, with the registry written'],
   ['index.docker.io/a/b', { registry: 'docker.io', repository: 'a/b' }, 'the old name of Docker Hub'],
+  [
+    'Registry-1.Docker.io/python',
+    { registry: 'docker.io', repository: 'library/python' },
+    'where Docker Hub is, in any case',
+  ],
   ['team/tool', { registry: 'docker.io', repository: 'team/tool' }, 'a first part without a dot is no registry'],
   ['localhost/tool', { registry: 'localhost', repository: 'tool' }, 'localhost is a registry'],
   ['localhost:5000/tool:x', { registry: 'localhost:5000', repository: 'tool', tag: 'x' }, 'a port and a tag'],

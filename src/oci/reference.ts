@@ -14,7 +14,8 @@ export interface Reference {
 }
 
 const DOCKER_HUB = 'docker.io'
-const LEGACY_DOCKER_HUB = 'index.docker.io'
+/** The names of one registry. */
+const DOCKER_HUBS: ReadonlySet<string> = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io'])
 const REPOSITORY_LIMIT = 255 // distribution/reference: of the repository alone, in bytes
 const HOST_LIMIT = 253 // RFC 1035 § 2.3.4, as text
 const HOST = /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*$/
@@ -63,7 +64,7 @@ export function formatReference(reference: Reference): string {
 function splitRegistry(name: string): [registry: string, rest: string] {
   const slash = name.indexOf('/')
   const first = slash < 0 ? '' : name.slice(0, slash)
-  if (first === LEGACY_DOCKER_HUB) return [DOCKER_HUB, name.slice(slash + 1)]
+  if (DOCKER_HUBS.has(first.toLowerCase())) return [DOCKER_HUB, name.slice(slash + 1)]
   const isRegistry = slash === 0 || first === 'localhost' || /[.:A-Z]/.test(first)
   return isRegistry ? [first, name.slice(slash + 1)] : [DOCKER_HUB, name]
 }

@@ -41,14 +41,15 @@ export async function probeBlob(
   for (let tries = 1; tries <= 2; tries++) {
     const response = await get(place, digest, { headers: { range: 'bytes=0-0' }, signal })
     const isDenied = response.status === 401 || response.status === 403
-    // Storage that may not say what it has denies what it has not: S3 without s3:ListBucket.
-    if (response.status === 404 || response.status === 416 || (isDenied && !isOwnAnswer(place, response))) {
+    if (response.status === 404 || response.status === 416) {
       await response.discard()
       return false
     }
     if (isDenied) {
       await response.discard()
       const isThere = await headBlob(place, digest, signal)
+      // Storage that may not say what it has denies what it has not (S3 without s3:ListBucket), or this host.
+      if (isThere && !isOwnAnswer(place, response)) throw storageDenies(place, response)
       if (isThere)
         place.notice?.(`${place.client.host} does not let us read blobs: that they are there is its word alone.`)
       return isThere
@@ -58,6 +59,11 @@ export async function probeBlob(
     if (await hasFirstByte(response, signal)) return true
   }
   return false
+}
+
+function storageDenies({ client, name }: UploadPlace, { url, status }: HttpResponse): AppError {
+  const message = `${client.host} sends us to ${url.host} for the blobs of ${name}, which does not let us read them (${status}): allow this host there.`
+  return new AppError('registry_denied', message, { details: { registry: client.host, status } })
 }
 
 /** Whether the registry itself answers, and no storage that it sends us to. */

@@ -1,4 +1,4 @@
-import { KILLED, runProgram } from '#base/process.ts'
+import { runProgram } from '#base/process.ts'
 import { AppError, toAppError } from '#base/errors.ts'
 import type { Environment, HostUser } from './docker-config.ts'
 
@@ -48,10 +48,10 @@ async function runHelper(helper: CredentialHelper, action: string, input: string
     ...(signal && { signal }),
   }
   try {
-    const { exitCode, stdout, stderr } = await runProgram(command, args, options)
+    const { exitCode, stdout, stderr, isTimedOut } = await runProgram(command, args, options)
     if (owner && exitCode === 127) throw notInstalled(helper) // setpriv(1): the program was not found
     const output = stdout.toString() || stderr
-    return { exitCode, output: exitCode === KILLED ? `it did not end within ${TIMEOUT_MS / 1000} s` : output }
+    return { exitCode, output: isTimedOut ? `it did not end within ${TIMEOUT_MS / 1000} s` : output }
   } catch (error) {
     const failure = toAppError(error)
     if (failure.kind !== 'internal') throw failure

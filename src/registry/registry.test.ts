@@ -284,14 +284,19 @@ test('checkBlob by who may not read: the registry is asked whether it is there, 
   assert.match(repository.notices.join(), /does not let us read blobs/)
 })
 
-test('checkBlob meets storage that denies what it has not: false', async () => {
+test('checkBlob meets storage that denies: what the registry has not is not there, else it is told', async () => {
   await using storage = await startFakeRegistry({
     before: () => ({ status: 403, body: '<Error>AccessDenied</Error>' }),
   })
   const headers = { location: `${storage.url}/bucket/blob` }
-  await using fake = await startFakeRegistry({ before: fails(isBlob, { status: 307, headers }) })
-  assert.equal(await open(fake).checkBlob(BLOB), false)
-  assert.equal(storage.seen.length, 1)
+  await using fake = await startFakeRegistry({
+    before: fails((seen) => isBlob(seen) && seen.method === 'GET', { status: 307, headers }),
+  })
+  assert.equal(await open(fake).checkBlob(BLOB), false, 'the registry has not got it either')
+  fake.blobs.set(BLOB.digest, CONTENT)
+  const host = new URL(storage.url).host
+  await assert.rejects(open(fake).checkBlob(BLOB), { code: 'registry_denied', message: new RegExp(`${host}.*403`) })
+  assert.equal(storage.seen.length, 2)
 })
 
 test('checkBlob of an empty blob: it is known', async () => {

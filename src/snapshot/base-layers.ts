@@ -95,7 +95,7 @@ async function ensureLayer(layer: Descriptor, transfer: Transfer): Promise<void>
       try {
         yield* from.openBlob(layer, signal ? { signal } : {})
       } catch (error) {
-        onUnread?.(error)
+        if (!signal?.aborted) onUnread?.(error) // else it is the failure of another layer that ends this one
         throw error
       }
     },

@@ -44,8 +44,10 @@ export interface SnapshotsTable {
   /** The last `limit` of each instance, the newest first: those that are saved, or all. */
   latestOf(
     instanceIds: readonly string[],
-    options: { readonly limit: number; readonly savedOnly: boolean },
+    options: { readonly limit: number },
   ): Promise<ReadonlyMap<string, readonly SnapshotSummary[]>>
+  /** The reference under which one of these users has saved the instance last. */
+  lastSavedBy(userIds: readonly string[], instanceId: string): Promise<string | undefined>
   /** The saved ones that a schedule made, the newest first. */
   savedBySchedule(scheduleId: string): Promise<readonly SavedSnapshot[]>
   /** The manifest of the newest that was saved under this reference. */
@@ -80,6 +82,44 @@ export function snapshotsTable(db: Db): SnapshotsTable {
     },
     list: (instanceId, page) => list(db, instanceId, page),
     latestOf: (instanceIds, options) => latestOf(db, instanceIds, options),
+    ...savedSnapshots(db),
+    async requestCancel(snapshotId) {
+      const changed = await db
+        .updateTable('snapshots')
+        .set({ cancelRequested: 1 })
+        .where('snapshotId', '=', snapshotId)
+        .where('unfinishedOf', 'is not', null)
+        .executeTakeFirst()
+      return changed.numUpdatedRows > 0n
+    },
+    async markInstanceGone(instanceId) {
+      await db.updateTable('snapshots').set({ instanceGone: 1 }).where('instanceId', '=', instanceId).execute()
+    },
+    async remove(snapshotId, options) {
+      let query = db.deleteFrom('snapshots').where('snapshotId', '=', snapshotId)
+      if (options) query = query.where('unfinishedOf', options.isUnfinished ? 'is not' : 'is', null)
+      const removed = await query.executeTakeFirst()
+      return removed.numDeletedRows > 0n
+    },
+  }
+}
+
+/** What is asked of those that are saved. */
+function savedSnapshots(db: Db): Pick<SnapshotsTable, 'lastSavedBy' | 'savedBySchedule' | 'digestSavedAs'> {
+  return {
+    async lastSavedBy(userIds, instanceId) {
+      const row = await db
+        .selectFrom('snapshots')
+        .select('imageUrl')
+        .where('instanceId', '=', instanceId)
+        .where('status', '=', 'Saved')
+        .where('userId', 'in', userIds)
+        .orderBy('createdMs', 'desc')
+        .orderBy('snapshotId', 'desc')
+        .limit(1)
+        .executeTakeFirst()
+      return row?.imageUrl
+    },
     async savedBySchedule(scheduleId) {
       return db
         .selectFrom('snapshots')
@@ -101,24 +141,6 @@ export function snapshotsTable(db: Db): SnapshotsTable {
         .limit(1)
         .executeTakeFirst()
       return row?.manifestDigest ?? undefined
-    },
-    async requestCancel(snapshotId) {
-      const changed = await db
-        .updateTable('snapshots')
-        .set({ cancelRequested: 1 })
-        .where('snapshotId', '=', snapshotId)
-        .where('unfinishedOf', 'is not', null)
-        .executeTakeFirst()
-      return changed.numUpdatedRows > 0n
-    },
-    async markInstanceGone(instanceId) {
-      await db.updateTable('snapshots').set({ instanceGone: 1 }).where('instanceId', '=', instanceId).execute()
-    },
-    async remove(snapshotId, options) {
-      let query = db.deleteFrom('snapshots').where('snapshotId', '=', snapshotId)
-      if (options) query = query.where('unfinishedOf', options.isUnfinished ? 'is not' : 'is', null)
-      const removed = await query.executeTakeFirst()
-      return removed.numDeletedRows > 0n
     },
   }
 }
@@ -184,7 +206,7 @@ function summaryOf(db: Db) {
 async function latestOf(
   db: Db,
   instanceIds: readonly string[],
-  { limit, savedOnly }: { readonly limit: number; readonly savedOnly: boolean },
+  { limit }: { readonly limit: number },
 ): Promise<ReadonlyMap<string, readonly SnapshotSummary[]>> {
   if (instanceIds.length === 0) return new Map()
   const list = parameterOf(db, instanceIds)
@@ -195,8 +217,7 @@ async function latestOf(
   const order = sql`order by created_ms desc, snapshot_id desc`
   // Instance by instance from the end of an index: how many snapshots an instance has does not matter. One text for each
   // instance: a page of a hundred has a thousand snapshots, and ten thousand values cost drivers more than JSON.parse.
-  const newest = sql`select * from snapshots where instance_id = wanted.id
-    ${savedOnly ? sql`and status = 'Saved'` : sql``} ${order} limit ${limit}`
+  const newest = sql`select * from snapshots where instance_id = wanted.id ${order} limit ${limit}`
   const found = sql<{ instanceId: string; latest: string }>`(
     select id as instance_id, coalesce(cast((
       select ${arrayOfAll}(${summaryOf(db)} ${order}) from (${newest}) as newest

@@ -98,6 +98,13 @@ export function tempFileTasksTable(db: Db) {
       await db.insertInto('tempFileTasks').values(task).execute()
     },
 
+    /** How many a user has. */
+    async count(userId: string): Promise<number> {
+      const found = db.selectFrom('tempFileTasks').where('userId', '=', userId)
+      const row = await found.select(({ fn }) => fn.countAll<number>().as('total')).executeTakeFirst()
+      return Number(row?.total ?? 0)
+    },
+
     find(taskId: string): Promise<TempFileTaskRow | undefined> {
       return db.selectFrom('tempFileTasks').selectAll().where('taskId', '=', taskId).executeTakeFirst()
     },

@@ -87,6 +87,52 @@ forEachStore('rights over HTTP', (open) => {
     )
   })
 
+  test('opening is a right of its own: who may look at everything gets no token, and sees no secret', async () => {
+    const store = await open()
+    const looking = [allow('paidsw:Get*'), allow('paidsw:List*')]
+    await using server = await openSnapshotServer(store, looking)
+    const id = await server.running({ environment: { TOKEN: 'secret-of-alice' } })
+    const seen = await server.user(`GET /api/v2/instances/${id}`)
+    assert.equal(seen.status, 200)
+    assert.deepEqual([seen.json['EnvironmentVariables'], seen.json['ServiceConfig']], [{}, undefined])
+    const list = await server.user('GET /api/v2/instances', { query: 'WorkspaceId=ALL&ResourceId=ALL' })
+    assert.match(list.text, new RegExp(id))
+    assert.doesNotMatch(list.text, /secret-of-alice|JupyterServerPassword/)
+    const tokenOf = (type: string) => server.user('GET /api/v2/tokens', { query: `InstanceId=${id}&Type=${type}` })
+    const { status, json } = await tokenOf('Access')
+    const { AuthAction } = json['AccessDeniedDetail'] as Record<string, string>
+    assert.deepEqual([status, AuthAction], [403, 'paidsw:OpenInstance'])
+    const own = await server.running({ environment: { MINE: 'x' } }, ANN)
+    const mine = await server.user(`GET /api/v2/instances/${own}`)
+    assert.deepEqual([mine.json['EnvironmentVariables'], mine.json['ServiceConfig']], [{ MINE: 'x' }, undefined])
+    const all = await server.account(`GET /api/v2/instances/${id}`)
+    assert.match(all.text, /secret-of-alice.*JupyterServerPassword|JupyterServerPassword.*secret-of-alice/)
+  })
+
+  test('a workspace whose name would make another resource is none', async () => {
+    const store = await open()
+    await using server = await openSnapshotServer(store, [allow('*')])
+    for (const WorkspaceId of ['a/b', 'a:b', '*', 'ALL']) {
+      const body = { InstanceName: 'a', ImageUrl: 'r.example.com/a:1', EcsSpec: 'ecs.g6.large', WorkspaceId }
+      const { status, json } = await server.user('POST /api/v2/instances', { body })
+      assert.deepEqual([status, json['Code']], [400, 'ValidationError'], WorkspaceId)
+      const image = { Name: 'a', ImageUri: 'r.example.com/a:1', WorkspaceId }
+      assert.equal((await server.user('POST /api/v1/images', { body: image })).status, 400, WorkspaceId)
+    }
+  })
+
+  test('images are also meant by the older form of their resources', async () => {
+    const store = await open()
+    await using server = await openSnapshotServer(store, [
+      allow('pai:*', 'acs:pai:*:*:*'),
+      deny('pai:RemoveImage', 'acs:pai:*:*:*'),
+    ])
+    const body = { Name: 'a', ImageUri: 'r.example.com/a:1' }
+    const made = await server.user('POST /api/v1/images', { body })
+    assert.equal(made.status, 200, made.text)
+    assert.equal((await server.user(`DELETE /api/v1/images/${made.json['ImageId']}`)).status, 403)
+  })
+
   test('what a session of a role makes is there for its next one, under the name of the role, and for no other role', async () => {
     const store = await open()
     const rest = { description: '', trustPolicy: '{}', maxSessionS: 3600, createdMs: 0, updatedMs: 0 }

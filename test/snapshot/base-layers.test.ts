@@ -139,6 +139,31 @@ test('a layer that its registry does not give comes out of the engine; one that 
   assert.equal(image.exports(), 1)
 })
 
+test('what the target refuses while another layer is being read is no failure of where that comes from', async () => {
+  const image = localImage(['one', 'two'])
+  const [first, second] = layersOf(image).map(({ digest }) => digest)
+  const [reading, refused] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const source = fakeRepository('other.io/base', {
+    onCall: async (call) => {
+      if (call !== `openBlob ${second}`) return
+      reading.resolve()
+      await refused.promise
+    },
+  })
+  const refusal = new AppError('registry_denied', 'The quota is used up.')
+  const target = fakeRepository('r.io/target', {
+    onCall: async (call) => {
+      if (call !== `checkBlob ${first}`) return
+      await reading.promise
+      setImmediate(() => refused.resolve())
+      throw refusal
+    },
+  })
+  const ending = ensureBaseLayers(image.base, await foundIn(source, image), target, optionsFor())
+  await assert.rejects(ending, refusal)
+  assert.equal(image.exports(), 0)
+})
+
 test('a layer that an image has twice is sent once', async () => {
   const image = fakeImage(['same', 'other', 'same'])
   const target = fakeRepository('r.io/target')

@@ -99,7 +99,7 @@ forEachStore('many instances', (open) => {
 
     await t.test('the latest snapshots of an instance are the end of an index', async () => {
       const ids = [instanceIdOf(1), instanceIdOf(2)]
-      const options = { limit: 3, savedOnly: false }
+      const options = { limit: 3 }
       const asked = await watch(store, ({ snapshots }) => snapshots.latestOf(ids, options))
       const expected =
         store.kind === 'sqlite'
@@ -115,7 +115,7 @@ forEachStore('many instances', (open) => {
           const ids = Array.from({ length: count }, (_, i) => instanceIdOf(i))
           for (const table of [instanceLabels, cullers, timers]) await table.of(ids)
           await users.ownerNames(ids)
-          await snapshots.latestOf(ids, { limit: 10, savedOnly: false })
+          await snapshots.latestOf(ids, { limit: 10 })
         })
       const [one, hundred] = [await askFor(1), await askFor(100)]
       assert.deepEqual([one.executed, hundred.executed], [5, 5])

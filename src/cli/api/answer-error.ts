@@ -38,6 +38,12 @@ export function answerError({ status, text, own }: Refusal): AppError {
   return new AppError(known, sentence, { details })
 }
 
+/** What a stream ended with: there is no status any more, and the server's own code is in the event. */
+export function eventError(text: string): AppError {
+  const { own } = readBody(text)
+  return answerError({ status: 500, text, ...(own !== undefined && { own }) })
+}
+
 const unforeseen = (status: number): ErrorCode => (status >= 500 ? 'internal' : 'answer_invalid')
 
 /** An answer that is not of this API, or of another version of it. */
@@ -79,6 +85,7 @@ function readBody(text: string) {
   return {
     code: said('Code'),
     message: said('Message'),
+    own: said('Error'),
     requestId: said('RequestId') ?? said('requestId'),
     denied: typeof action === 'string' ? { action } : {},
   }

@@ -8,7 +8,7 @@ import { AppError, systemCode } from '#base/errors.ts'
 import type { Operation } from '#contract/operation.ts'
 import { OPERATIONS } from '#contract/operations.ts'
 import type { Action, BodyOf, ParamsOf, QueryOf, ResponseOf } from '#contract/operations.ts'
-import { answerError, notUnderstood } from './answer-error.ts'
+import { answerError, eventError, notUnderstood } from './answer-error.ts'
 import { readEvents } from './server-events.ts'
 
 /** What one call is made of, by the names of the contract. What has a default there may be left out. */
@@ -49,7 +49,7 @@ export function openClient(options: ClientOptions): ApiClient {
       const response = await send(options, OPERATIONS[action], request)
       try {
         for await (const { event, data } of readEvents(response.body, options.signal)) {
-          if (event === 'error') throw answerError({ status: 500, text: data })
+          if (event === 'error') throw eventError(data)
           yield parseAnswer(action, data)
         }
       } catch (error) {

@@ -143,8 +143,13 @@ const remove = command('instance delete INSTANCE', {}, async (context) => {
 })
 
 const events = command('instance events INSTANCE', {}, async (context) => {
-  const answer = await context.api.call('GetInstanceEvents', { params: { InstanceId: await instanceId(context) } })
-  show(context, answer, (answer.Events ?? []).map((line) => `${escapeText(line)}\n`).join(''))
+  const params = { InstanceId: await instanceId(context) }
+  // The newest, of which there may be more than one answer tells; the last one is shown last.
+  const answer = await context.api.call('GetInstanceEvents', { params, query: { Reverse: true } })
+  const lines = (answer.Events ?? []).toReversed()
+  const earlier = (answer.TotalCount ?? 0) - lines.length
+  if (earlier > 0) context.terminal.err(`There were ${earlier} before.\n`)
+  show(context, { ...answer, Events: lines }, lines.map((line) => `${escapeText(line)}\n`).join(''))
 })
 
 const metrics = command('instance metrics INSTANCE [METRIC]', {}, async (context) => {

@@ -301,6 +301,37 @@ test('--wait follows the events to the end, over a stream that breaks off', asyn
   )
 })
 
+test('--wait waits for a server whose database is away: in its answers, and in the events of a stream', async () => {
+  let [streams, looks] = [0, 0]
+  const { failure } = await run(CREATE, {
+    CreateInstanceSnapshot: SAVED,
+    WatchSnapshot: (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      const away = { Code: 'ServiceUnavailable', Message: 'Away.', Error: 'store_unavailable' }
+      response.end(++streams === 1 ? `event: error\ndata: ${JSON.stringify(away)}\n\n` : '')
+    },
+    GetSnapshotDetails: (response) => {
+      if (++looks > 1) return void response.end(JSON.stringify(SAVED))
+      response.writeHead(503, { 'x-tintype-error': 'store_unavailable' })
+      response.end('{"Code":"ServiceUnavailable","Message":"Away."}')
+    },
+  })
+  assert.equal(failure, undefined)
+  assert.deepEqual([streams, looks], [3, 2])
+})
+
+test('the newest events are shown, the last one last, and how many there were before', async () => {
+  let asked = ''
+  const { out, err } = await run('instance events dsw-1', {
+    GetInstanceEvents: (response, request) => {
+      asked = request.line
+      response.end(JSON.stringify({ Events: ['third', 'second'], TotalCount: 3 }))
+    },
+  })
+  assert.match(asked, /Reverse=true/)
+  assert.deepEqual([out, err], ['second\nthird\n', 'There were 1 before.\n'])
+})
+
 for (const [ReasonCode, code] of [
   ['TagExists', 'tag_exists'],
   ['RegistryDenied', 'registry_denied'],

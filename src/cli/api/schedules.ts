@@ -38,8 +38,8 @@ function fieldsOf({ given }: CommandContext) {
   return present({
     TimeZone: given.value('time-zone'),
     ExcludePaths: excluded.length > 0 ? [...excluded] : undefined,
-    KeepLast: given.whole('keep-last', { min: 1, max: MOST_KEPT }),
-    KeepDays: given.whole('keep-days', { min: 1, max: MOST_DAYS }),
+    KeepLast: given.whole('keep-last', { min: 0, max: MOST_KEPT }),
+    KeepDays: given.whole('keep-days', { min: 0, max: MOST_DAYS }),
   })
 }
 

@@ -90,6 +90,9 @@ export async function waitForInstance(context: CommandContext, id: string, wante
   }
 }
 
+/** What passes by itself: the server, or what it needs, is away for a moment. */
+const AWAY: ReadonlySet<string> = new Set(['server_unavailable', 'rate_exceeded', 'store_unavailable'])
+
 /** Look again and again, until there is a result. A server that is away is waited for. */
 async function untilEnd<T>({ clock, signal }: CommandContext, look: () => Promise<T | undefined>): Promise<T> {
   let answeredMs = clock.monotonicMs()
@@ -100,8 +103,7 @@ async function untilEnd<T>({ clock, signal }: CommandContext, look: () => Promis
       answeredMs = clock.monotonicMs()
     } catch (error) {
       const { code } = toAppError(error)
-      const isAway = code === 'server_unavailable' || code === 'rate_exceeded'
-      if (!isAway || signal.aborted || clock.monotonicMs() - answeredMs > AWAY_LIMIT_MS) throw error
+      if (!AWAY.has(code) || signal.aborted || clock.monotonicMs() - answeredMs > AWAY_LIMIT_MS) throw error
     }
     await sleep(LOOK_MS, signal)
   }

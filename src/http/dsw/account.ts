@@ -4,7 +4,7 @@ import { route } from '#http/route.ts'
 import type { OfferedSize } from '#service/instances/specs.ts'
 import { makeToken } from '#service/instances/tokens.ts'
 import { instanceOfCommand, userCommandId } from './instance-wire.ts'
-import { allInstancesArn, dswArn, instanceArn, viewerOf, type DswParts } from './scope.ts'
+import { allInstancesArn, dswArn, instanceArn, viewerOf, type DswParts, OPEN } from './scope.ts'
 
 const GIB = 2 ** 30
 
@@ -60,6 +60,7 @@ function tokenRoutes(parts: DswParts): readonly AnyRoute[] {
       async handle(call) {
         const { InstanceId: instanceId, Type: type = 'Access', ExpireTime: expireSeconds } = call.query
         const viewer = await viewerOf(parts, call, instanceId)
+        if (type === 'Access') call.check(OPEN, await instanceArn(parts, call, instanceId))
         return { Token: await makeToken(instances.parts, { instanceId, type, expireSeconds }, viewer) }
       },
     }),

@@ -73,7 +73,8 @@ function changeRoutes(parts: SnapshotRouteParts): readonly AnyRoute[] {
       resource: (call) => instanceArn(parts, call, call.params.InstanceId),
       async handle(call) {
         const { InstanceId: id } = call.params
-        const saveTo = call.query.SaveImage === true ? await snapshots.stopRepository(id) : undefined
+        const saveTo =
+          call.query.SaveImage === true ? await snapshots.stopRepository(id, call.caller.ownerId) : undefined
         if (saveTo !== undefined) await checkPush(parts, call, saveTo)
         await instances.stopOne(id, await viewerOf(parts, call, id), saveTo)
         return { InstanceId: id }

@@ -21,6 +21,9 @@ type Asking = Pick<Call<Action>, 'caller' | 'may' | 'operation'>
 /** The right to see, and by other rights to change, what is private to others. */
 const SEE_ALL = { action: 'paidsw:ListAllInstances' }
 
+/** The right to a notebook itself: a permission of its own, that goes with no operation (dsw-api §1.7). */
+export const OPEN = { action: 'paidsw:OpenInstance' }
+
 /** `acs:paidsw:REGION:ACCOUNT:workspace/WS/…` (dsw-api §9 row 18). */
 export function dswArn({ region }: Pick<DswParts, 'region'>, { accountId }: Caller, path: string): string {
   return encodeArn({ service: 'paidsw', region, accountId, relativeId: path })
@@ -37,7 +40,9 @@ export async function viewerIn(
   workspaceId: string,
 ): Promise<Viewer> {
   const seesAll = call.may(SEE_ALL, dswArn(parts, call.caller, instancePath(workspaceId, '*')))
-  return { userId: call.caller.ownerId, seesAll }
+  const mayOpen: Viewer['mayOpen'] = (instance) =>
+    call.may(OPEN, dswArn(parts, call.caller, instancePath(instance.workspaceId, instance.instanceId)))
+  return { userId: call.caller.ownerId, seesAll, mayOpen }
 }
 
 /**
@@ -51,10 +56,10 @@ export async function viewerInAll(
   const arnOf = (workspaceId: string) => allInstancesArn(parts, call, workspaceId)
   const all = await parts.instances.parts.store.instances.workspaces()
   const permitted = all.filter((workspaceId) => call.may(call.operation.ram, arnOf(workspaceId)))
-  const { userId, seesAll } = await viewerIn(parts, call, '*')
-  const seesEach = seesAll && permitted.every((workspaceId) => call.may(SEE_ALL, arnOf(workspaceId)))
+  const anywhere = await viewerIn(parts, call, '*')
+  const seesEach = anywhere.seesAll && permitted.every((workspaceId) => call.may(SEE_ALL, arnOf(workspaceId)))
   return {
-    viewer: { userId, seesAll: seesEach },
+    viewer: { ...anywhere, seesAll: seesEach },
     ...(permitted.length < all.length && { workspaceIds: permitted }),
   }
 }

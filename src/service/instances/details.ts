@@ -69,7 +69,7 @@ async function detailsOf(
     store.instanceLabels.of(ids),
     store.cullers.of(ids),
     store.timers.of(ids),
-    store.snapshots.latestOf(ids, { limit: SNAPSHOTS, savedOnly: false }),
+    store.snapshots.latestOf(ids, { limit: SNAPSHOTS }),
     store.users.ownerNames([...new Set(records.map(({ userId }) => userId))]),
   ])
   const nowMs = clock.wallMs()
@@ -110,14 +110,16 @@ export function idleMinutes(culler: CullerRow, record: InstanceRecord, nowMs: nu
   return fromMs === null ? 0 : Math.max(0, Math.floor((nowMs - fromMs) / MINUTE_MS))
 }
 
-/** Who may see an instance because it is public does not learn what opens it, or what its owner keeps in its environment. */
+/** Who may see an instance because it is public, or look and not open, does not learn what opens it, or what its owner keeps in its environment. */
 function secretsOf(parts: InstanceParts, record: InstanceRecord, viewer: Viewer) {
   const { secrets } = parts.store
-  if (!viewer.seesAll && record.userId !== viewer.userId) return { private: { environment: {} } }
+  const isOwner = record.userId === viewer.userId
+  const mayOpen = viewer.mayOpen?.(record) ?? true
+  if (!isOwner && !(viewer.seesAll && mayOpen)) return { private: { environment: {} } }
   const auth = record.imageAuthEncrypted
   return {
     private: parsePrivate(secrets, record.spec.privateSealed),
-    accessToken: accessTokenOf(parts, record),
+    ...(mayOpen && { accessToken: accessTokenOf(parts, record) }),
     ...(auth !== null && { maskedImageAuth: maskImageAuth(parseImageAuth(unsealImageAuth(secrets, auth))) }),
   }
 }

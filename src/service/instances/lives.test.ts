@@ -109,6 +109,34 @@ forEachStore('the life of an instance', (open) => {
       assert.equal(runtime.containers.get(id)?.state.status, 'exited')
     })
 
+  test('an engine that does not list its containers keeps no end from being seen', async () => {
+    await using service = openTestInstances(await open())
+    const { runtime, until } = service
+    const id = await service.running()
+    runtime.before = (call) => {
+      if (call === 'running') throw new AppError('engine_unavailable', 'No list.')
+    }
+    runtime.exit(id)
+    await until(id, isStatus('Stopped'))
+  })
+
+  test("a start that fails while the container runs is not taken for somebody else's, again and again", async () => {
+    await using service = openTestInstances(await open())
+    const { instances, runtime, store, until } = service
+    const id = await service.running()
+    await instances.stopOne(id, ALICE)
+    await until(id, isStatus('Stopped'))
+    runtime.after = (call) => {
+      if (call === 'start') throw new AppError('parameter_invalid', 'It was refused, and runs.')
+    }
+    await instances.startOne(id, ALICE)
+    await until(id, isStatus('Failed'))
+    const { version } = (await store.instances.find(id))!
+    const swept = () => runtime.calls.filter((call) => call === 'running').length
+    for (const from = swept(); swept() < from + 4;) await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.equal((await store.instances.find(id))?.version, version)
+  })
+
   test('what is mistaken in an update costs nothing of what the container holds', async () => {
     await using service = openTestInstances(await open())
     const { instances, runtime, until } = service

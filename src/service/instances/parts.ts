@@ -8,6 +8,8 @@ export interface Viewer {
   readonly userId: string
   /** Also the private instances of others. */
   readonly seesAll: boolean
+  /** Whether policies let it open what it may see, and see what is kept in there. Absent: they do. */
+  readonly mayOpen?: (instance: { readonly workspaceId: string; readonly instanceId: string }) => boolean
 }
 
 export interface SaveThenStop {

@@ -84,6 +84,8 @@ export async function createTask(
   viewer: Viewer,
 ): Promise<string> {
   if (instanceId !== undefined && instanceId !== '') await findVisible(store, instanceId, viewer)
+  if ((await store.tempFileTasks.count(viewer.userId)) >= TEMP_FILE_QUOTA.files)
+    throw invalid('TempFileTask', `is one too many: ${TEMP_FILE_QUOTA.files} tasks are the most, delete some`)
   const nowMs = clock.wallMs()
   const taskId = newId('task')
   const times = { createdMs: nowMs, modifiedMs: nowMs, expiresMs: nowMs + KEEP_MS }

@@ -44,17 +44,26 @@ export class InstanceWatcher implements AsyncDisposable {
 
   /** Compare all running instances with what the engine says, and all running containers with what the store says. */
   async sweep(): Promise<void> {
-    const { runtime, store, clock } = this.#parts
-    const handles = await runtime.running(this.#stop.signal)
+    const { store, clock } = this.#parts
     const records = await store.instances.inStatus(['Running', 'Saving'])
-    const known = new Set(records.map(({ instanceId }) => instanceId))
-    for (const { instanceId, containerId } of handles)
-      if (!known.has(instanceId)) await this.#takeUp(instanceId, containerId)
     for (let at = 0; at < records.length && !this.#stop.signal.aborted; at += AT_ONCE)
       await Promise.all(records.slice(at, at + AT_ONCE).map((record) => this.#check(record)))
     const overdueMs = clock.wallMs() - this.#times.savingMs
     for (const record of records)
       if (record.status === 'Saving' && record.modifiedMs < overdueMs) await this.#endLostSaving(record.instanceId)
+    await this.#takeUpAll(new Set(records.map(({ instanceId }) => instanceId)))
+  }
+
+  /** What was started while no event came. An engine that does not say so keeps nothing else from being seen. */
+  async #takeUpAll(known: ReadonlySet<string>): Promise<void> {
+    const { runtime, log } = this.#parts
+    const { signal } = this.#stop
+    try {
+      for (const { instanceId, containerId } of await runtime.running(signal))
+        if (!known.has(instanceId)) await this.#takeUp(instanceId, containerId)
+    } catch (error) {
+      if (!signal.aborted) log('Containers that run could not be listed.', { error: toAppError(error).message })
+    }
   }
 
   async #watch(): Promise<void> {
@@ -110,8 +119,11 @@ export class InstanceWatcher implements AsyncDisposable {
     const { runtime, store } = this.#parts
     const record = await store.instances.find(instanceId)
     const handle = record && parseHandle(record)
-    if (!isDown(record) || handle?.containerId !== containerId) return
-    if ((await runtime.inspect(handle, this.#stop.signal))?.status !== 'running') return
+    if (!record || !isDown(record) || handle?.containerId !== containerId) return
+    const state = await runtime.inspect(handle, this.#stop.signal)
+    // One that has run since before is not somebody else's: a start of ours has failed, and would again.
+    const isNew = state?.startedMs === undefined || state.startedMs > record.modifiedMs
+    if (state?.status !== 'running' || !isNew) return
     const event = { level: 'Warning', text: 'Its container was started by somebody else.' } as const
     await changeInstance(this.#parts, instanceId, (now) => (isDown(now) ? { ...startChange(now), event } : undefined))
   }

@@ -233,6 +233,9 @@ forEachStore('schedules', (open) => {
     await schedules.update(made.scheduleId, { enabled: false, excludePaths: [], keepDays: 5, repository: 'r.example.com/b' }) // prettier-ignore
     const off = await schedules.get(made.scheduleId)
     assert.deepEqual([off.enabled, off.excludePaths, off.keepDays, off.keepLast, off.repository], [false, [], 5, 3, 'r.example.com/b']) // prettier-ignore
+    await schedules.update(made.scheduleId, { keepDays: 0, keepLast: 0 })
+    const all = await schedules.get(made.scheduleId)
+    assert.deepEqual([all.keepDays, all.keepLast], [undefined, undefined], '0 keeps all')
     await schedules.delete(made.scheduleId)
     for (const call of [() => schedules.delete(made.scheduleId), () => schedules.update(made.scheduleId, {})])
       await assert.rejects(call, { code: 'schedule_not_found' })

@@ -16,6 +16,7 @@ export interface CreateSchedule {
   /** `registry/repository`, without a tag. */
   readonly repository: string
   readonly excludePaths: readonly string[]
+  /** 0: all of them. */
   readonly keepLast?: number | undefined
   readonly keepDays?: number | undefined
   readonly enabled: boolean
@@ -62,7 +63,8 @@ export function openSchedules(given: SchedulesParts): Schedules {
         throw new AppError('instance_not_found', `There is no instance ${instanceId}.`, { details: { instanceId } })
       const scheduleId = newId('sch')
       const { keepLast, keepDays, ...rest } = request
-      await store.schedules.insert({ ...rest, keepLast, keepDays, scheduleId, repository, nextMs }, clock.wallMs())
+      const kept = { keepLast: keepLast || undefined, keepDays: keepDays || undefined }
+      await store.schedules.insert({ ...rest, ...kept, scheduleId, repository, nextMs }, clock.wallMs())
       return get(scheduleId)
     },
     get,
@@ -89,8 +91,8 @@ async function changeOf(found: ScheduleRecord, update: UpdateSchedule, parts: Sc
     ...(isTimed && { ...times, nextMs: firstTime(times.cron, times.timeZone, parts.clock.wallMs()) }),
     ...(repository !== undefined && { repository: await checkTarget(repository, parts) }),
     ...(excludePaths !== undefined && { excludePaths }),
-    ...(keepLast !== undefined && { keepLast }),
-    ...(keepDays !== undefined && { keepDays }),
+    ...(keepLast !== undefined && { keepLast: keepLast || undefined }),
+    ...(keepDays !== undefined && { keepDays: keepDays || undefined }),
     ...(enabled !== undefined && { enabled }),
   }
 }

@@ -136,26 +136,31 @@ forEachStore('a snapshot is deleted with its image', (open) => {
     assert.ok(await world.store.images.find(second.imageId))
   })
 
-  test('one that is not finished: its tag goes also when it comes to be while the snapshot is being cancelled', async () => {
-    await using all = await setUp(open)
-    const { world, server } = all
-    world.clock.pass(1_000)
-    const { snapshotId } = await server.create({ ...REQUEST, imageUrl: NEWER })
-    const run = await world.runtime.nextRun()
-    const manifest = makeManifest('newer')
-    run.tell({ type: 'manifest', ...manifest })
-    await run.confirmed
-    const cancel = run.cancel.bind(run)
-    run.cancel = () => {
-      setImmediate(() => {
-        world.registries.tags.set(NEWER, manifest.digest)
-        cancel()
-      })
-    }
-    await server.delete('dsw-1', snapshotId, WITH_IMAGE)
-    assert.deepEqual([...world.registries.tags.keys()], [REFERENCE])
-    assert.equal(world.instances.told.at(-1), 'dsw-1 Running')
-  })
+  for (const isOurs of [true, false])
+    test(`one that ${isOurs ? 'this' : 'another'} server works on: its tag goes also when it comes to be while it is cancelled`, async () => {
+      await using all = await setUp(open)
+      const { world, server } = all
+      await using replica = openServer(world, 'two')
+      world.clock.pass(1_000)
+      const { snapshotId } = await server.create({ ...REQUEST, imageUrl: NEWER })
+      const run = await world.runtime.nextRun()
+      const manifest = makeManifest('newer')
+      run.tell({ type: 'manifest', ...manifest })
+      await run.confirmed
+      const cancel = run.cancel.bind(run)
+      run.cancel = () => {
+        setTimeout(() => {
+          world.registries.tags.set(NEWER, manifest.digest)
+          cancel()
+        }, 100)
+      }
+      const deleting = (isOurs ? server : replica).delete('dsw-1', snapshotId, WITH_IMAGE)
+      if (isOurs) await deleting
+      else await assert.rejects(deleting, { code: 'image_in_use' }) // it is saved, and the only one of its chain
+      assert.equal(world.registries.tags.has(NEWER), !isOurs)
+      assert.equal((await world.store.snapshots.findRecord(snapshotId)) === undefined, isOurs)
+      assert.equal(world.instances.status('dsw-1'), 'Running')
+    })
 
   test('another one is being saved under its tag: refused, until that has ended', async () => {
     await using all = await setUp(open)

@@ -1,5 +1,5 @@
 import { sleep } from '#base/abort.ts'
-import { AppError } from '#base/errors.ts'
+import { AppError, toAppError } from '#base/errors.ts'
 import { parseReference } from '#oci/reference.ts'
 import { parseExclusion } from '#overlay/exclusions.ts'
 import type { SnapshotRecord } from '#store/snapshot-record.ts'
@@ -12,34 +12,79 @@ export interface DeleteOptions {
   readonly deleteImage: boolean
 }
 
-/** No client waits for longer (dsw-api §10): what the registry has not done by then is an error, and nothing is removed. */
-const REGISTRY_MS = 2_000
+/** No client waits for much longer (dsw-api §10): what the registry has not done by then is an error, and nothing is removed. */
+const LIMIT_MS = 2_500
+const LOOK_MS = 50
+
+interface Deleting {
+  readonly parts: SnapshotParts
+  readonly worker: SnapshotWorker
+  /** Ends all waiting for others. */
+  readonly signal?: AbortSignal
+}
 
 /**
- * Remove the record of a snapshot. One that is not finished is cancelled by that; with `deleteImage` the tag goes first,
- * so that a refusal leaves everything as it was. Throws `image_in_use`, `registry_…`.
+ * Remove the record of a snapshot. With `deleteImage` the tag goes first, so that a refusal leaves everything as it was. One
+ * that is not finished is cancelled by that, and its tag, if there comes to be one, goes after its record. Throws
+ * `image_in_use`, `registry_…`.
  */
 export async function deleteSnapshot(
   snapshot: SnapshotRecord,
   { deleteImage }: DeleteOptions,
-  { parts, worker }: { readonly parts: SnapshotParts; readonly worker: SnapshotWorker },
+  { parts, worker, signal = AbortSignal.timeout(LIMIT_MS) }: Deleting,
 ): Promise<void> {
-  if (deleteImage && snapshot.status === 'Saved') await deleteImageOf(snapshot, parts)
+  if (deleteImage && snapshot.status === 'Saved') await deleteImageOf(snapshot, parts, signal)
   const { snapshotId, instanceId, isUnfinished } = snapshot
+  if (deleteImage && isUnfinished && !worker.has(snapshotId)) {
+    const ended = await endElsewhere(snapshotId, { parts, worker, signal })
+    if (ended) return await deleteSnapshot(ended, { deleteImage }, { parts, worker, signal })
+  }
   const removed = await removeRecord(snapshot, parts)
   if (!removed) {
     const now = await parts.store.snapshots.findRecord(snapshotId)
     // It ended meanwhile: what was to be cancelled is saved, and has an image.
-    if (now && isUnfinished) return await deleteSnapshot(now, { deleteImage }, { parts, worker })
+    if (now && isUnfinished) return await deleteSnapshot(now, { deleteImage }, { parts, worker, signal })
     throw new AppError('snapshot_not_found', `Snapshot ${snapshotId} is deleted already.`)
   }
   if (!isUnfinished) return
   const ended = worker.abandon(snapshotId)
   parts.instances.wake(instanceId)
   if (!deleteImage) return
-  // Its tag may be on its way to the registry: only once nobody works on it any more is there nothing but what is deleted.
-  await Promise.race([ended, sleep(REGISTRY_MS)])
-  await deleteTagOf(removed, parts)
+  // Its tag may be on its way to the registry: it is looked for when nobody works on it any more, and no client waits so long.
+  const deleting = ended.then(() => deleteTagOf(removed, parts, AbortSignal.timeout(LIMIT_MS)))
+  const isLate = await Promise.race([deleting.then(() => false), late(signal)])
+  if (!isLate) return
+  deleting.catch((error: unknown) =>
+    parts.log('The tag of a snapshot that was deleted could not be deleted.', {
+      snapshotId,
+      message: toAppError(error).message,
+    }),
+  )
+}
+
+/** Resolves with true when the signal fires. */
+async function late(signal: AbortSignal): Promise<true> {
+  await sleep(LIMIT_MS, signal).catch(() => undefined)
+  return true
+}
+
+/**
+ * Whoever works on it may be about to put its tag, which nobody would know of once the record is gone: it is cancelled, and
+ * its end waited for. Undefined: that takes too long.
+ */
+async function endElsewhere(
+  snapshotId: string,
+  { parts, worker, signal }: Required<Deleting>,
+): Promise<SnapshotRecord | undefined> {
+  const { snapshots } = parts.store
+  await snapshots.requestCancel(snapshotId)
+  await worker.cancel(snapshotId)
+  while (!signal.aborted) {
+    const now = await snapshots.findRecord(snapshotId)
+    if (!now?.isUnfinished) return now
+    await sleep(LOOK_MS, signal).catch(() => undefined)
+  }
+  return undefined
 }
 
 /** As it was at last; undefined: it is not there, or not as it was read. The instance is nobody else's yet in this moment. */
@@ -59,20 +104,24 @@ async function removeRecord(snapshot: SnapshotRecord, parts: SnapshotParts): Pro
   })
 }
 
-async function deleteImageOf(snapshot: SnapshotRecord, parts: SnapshotParts): Promise<void> {
+async function deleteImageOf(snapshot: SnapshotRecord, parts: SnapshotParts, signal: AbortSignal): Promise<void> {
   const { imageId, manifestDigest } = snapshot
   if (manifestDigest !== undefined && !(await isTagOfAnother(snapshot, parts))) {
     await refuseNeeded(snapshot, manifestDigest, parts)
-    await deleteTagOf(snapshot, parts)
+    await deleteTagOf(snapshot, parts, signal)
   }
   await parts.store.images.remove(imageId)
 }
 
 /** Of an unfinished one, too: its tag may have moved a moment before it was cancelled. Only the tag of this very image goes. */
-async function deleteTagOf({ imageUrl, name, manifestDigest }: SnapshotRecord, parts: SnapshotParts): Promise<void> {
+async function deleteTagOf(
+  { imageUrl, name, manifestDigest }: SnapshotRecord,
+  parts: SnapshotParts,
+  signal: AbortSignal,
+): Promise<void> {
   if (manifestDigest === undefined) return
   const target = { ...parseReference(imageUrl), tag: parseTarget(imageUrl, name).tag }
-  await parts.registries.deleteTag(target, manifestDigest, AbortSignal.timeout(REGISTRY_MS))
+  await parts.registries.deleteTag(target, manifestDigest, signal)
 }
 
 /** With Overwrite the tag is the last one's, even if both images are the same. */

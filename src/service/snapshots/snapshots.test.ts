@@ -112,19 +112,29 @@ forEachStore('a snapshot', (open) => {
   test('that saves before a stop keeps the instance in Saving until the end, then has it stopped', async () => {
     const world = await openWorld(open)
     await using server = openServer(world, 'one', { defaultRepository: 'r.example.com/saved' })
-    const repository = await server.stopRepository('dsw-1')
+    const repository = await server.stopRepository('dsw-1', '7')
     const begun = await server.saveToStop({ instanceId: 'dsw-1', userId: '7', repository })
     assert.match(begun.imageUrl, /^r\.example\.com\/saved:stop-\d{8}-\d{6}-[0-9a-f]{4}$/)
     await finish(await world.runtime.nextRun(), world)
     assert.equal((await follow(server, begun.snapshotId)).last.status, 'Saved')
     assert.deepEqual(world.instances.told, ['dsw-1 Saving', 'dsw-1 Saved stop', 'dsw-1 Stopping'])
-    assert.equal(await server.stopRepository('dsw-1'), 'r.example.com/saved')
+    assert.equal(await server.stopRepository('dsw-1', '7'), 'r.example.com/saved')
+    world.instances.add('dsw-1')
+    const theirs = await server.create({ ...REQUEST, userId: '8', imageUrl: 'r.example.com/loot:v1' })
+    await finish(await world.runtime.nextRun(), world)
+    await follow(server, theirs.snapshotId)
+    assert.equal(
+      await server.stopRepository('dsw-1', '7'),
+      'r.example.com/saved',
+      'not where somebody else has saved it',
+    )
+    assert.equal(await server.stopRepository('dsw-1', '8'), 'r.example.com/loot')
   })
 
   test('before a stop has nowhere to go without a default and without an earlier one', async () => {
     const world = await openWorld(open)
     await using server = openServer(world)
-    await assert.rejects(server.stopRepository('dsw-1'), {
+    await assert.rejects(server.stopRepository('dsw-1', '7'), {
       code: 'parameter_invalid',
       message: /^SaveImage.*TINTYPE_DEFAULT_REPOSITORY/,
     })

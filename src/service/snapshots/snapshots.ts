@@ -30,7 +30,7 @@ export interface Snapshots extends AsyncDisposable {
   /** Save an instance under a fresh tag of `repository`, in order to stop it. Throws as `create`. */
   saveToStop(request: SaveToStop): Promise<SnapshotRecord>
   /** `registry/repository` to save to when none is named: what policies decide on. Throws `parameter_invalid` when nobody knows one. */
-  stopRepository(instanceId: string): Promise<string>
+  stopRepository(instanceId: string, userId: string): Promise<string>
   /** Throws `snapshot_not_found`, also for one of another instance. */
   get(instanceId: string, snapshotId: string): Promise<SnapshotRecord>
   details(instanceId: string, snapshotId: string): Promise<SnapshotDetails>
@@ -77,7 +77,7 @@ function beginnings(parts: CaptureParts, worker: SnapshotWorker): Beginnings {
   }
   return {
     create,
-    stopRepository: (instanceId) => repositoryToStop(instanceId, parts),
+    stopRepository: (instanceId, userId) => repositoryToStop(instanceId, userId, parts),
     async saveToStop({ instanceId, userId, repository }) {
       const name = freshName('stop', parts.clock)
       return create({
@@ -151,10 +151,14 @@ function notFound(instanceId: string, snapshotId: string): AppError {
   })
 }
 
-/** Where the instance was saved last, else the server's default (dsw-api §9 row 12). */
-async function repositoryToStop(instanceId: string, { store, defaultRepository }: SnapshotParts): Promise<string> {
-  const latest = await store.snapshots.latestOf([instanceId], { limit: 1, savedOnly: true })
-  const text = latest.get(instanceId)?.[0]?.imageUrl ?? defaultRepository
+/**
+ * Where its owner, or who stops it, has saved the instance last, else the server's default (dsw-api §9 row 12). Where somebody
+ * else has saved it, while it was public, is none of the owner's places.
+ */
+async function repositoryToStop(instanceId: string, userId: string, parts: SnapshotParts): Promise<string> {
+  const { store, defaultRepository, instances } = parts
+  const owner = (await instances.find(instanceId))?.userId ?? userId
+  const text = (await store.snapshots.lastSavedBy([owner, userId], instanceId)) ?? defaultRepository
   if (text !== undefined) {
     const { registry, repository } = parseReference(text)
     return formatReference({ registry, repository })

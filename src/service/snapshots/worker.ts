@@ -48,6 +48,11 @@ export class SnapshotWorker implements AsyncDisposable {
     if (waiting) this.#start(waiting)
   }
 
+  /** Whether this server works on it. */
+  has(snapshotId: string): boolean {
+    return this.#running.has(snapshotId)
+  }
+
   /** Its record is gone. Resolves when this server does nothing for it any more. */
   async abandon(snapshotId: string): Promise<void> {
     const running = this.#running.get(snapshotId)

@@ -89,6 +89,7 @@ function looseParts({ text, int }: ColumnTypes): readonly string[] {
     'create index temp_files_task on temp_files (task_id)',
     `create table temp_file_tasks (task_id ${text} primary key, instance_id ${text} not null, user_id ${text} not null,
       created_ms ${int} not null, modified_ms ${int} not null, expires_ms ${int} not null)`,
+    'create index temp_file_tasks_user on temp_file_tasks (user_id)',
     `create table sanity_checks (task_id ${text} primary key, instance_id ${text} not null, check_type ${text} not null,
       status ${text} not null, start_ms ${int} not null, end_ms ${int}, details ${text} not null)`,
     'create index sanity_checks_start on sanity_checks (start_ms)',

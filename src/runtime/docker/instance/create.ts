@@ -19,8 +19,8 @@ export interface CreateOptions {
 
 const RETRY_MS = 100
 
-// An engine that makes many containers at once, on a slow disk, takes its time.
-const CREATE_LIMIT_MS = 120_000
+// An engine that makes many containers at once, on a slow disk, takes its time; a server that ends is given a minute.
+const CREATE_LIMIT_MS = 45_000
 
 /** As `Runtime.create`. */
 export async function createInstance(
@@ -31,7 +31,8 @@ export async function createInstance(
   const { signal } = options
   const there = await findInstance(api, spec.instanceId, signal)
   // Whoever made it may have come no further, and its files may be those of the one before.
-  if (there) await writeEntry(await findEntryDirectory(api, there, options), spec)
+  const directory = there && (await findEntryDirectory(api, there, options))
+  if (directory !== undefined) await writeEntry(directory, spec)
   const handle = there ?? (await makeContainer(api, spec, options))
   await requireShell(api, handle, { imageUrl: spec.imageUrl, signal })
   return handle

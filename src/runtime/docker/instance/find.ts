@@ -29,13 +29,16 @@ export async function findRunning(api: EngineApi, signal?: AbortSignal): Promise
 /** Where the files of an instance's first process lie on the host. */
 export const entryDirectory = (home: string, instanceId: string) => join(home, 'instances', instanceId)
 
-/** Where the container has them from: who made it may be another server, with another TINTYPE_HOME. */
+/**
+ * Where the container has them from: who made it may be another server, with another TINTYPE_HOME. Undefined: it is gone.
+ */
 export async function findEntryDirectory(
   api: EngineApi,
   { containerId, instanceId }: RuntimeHandle,
   { home, signal }: { readonly home: string; readonly signal?: AbortSignal | undefined },
-): Promise<string> {
-  const { Mounts } = object(await api.call('GET', `/containers/${containerId}/json`, { accept: [404], signal }))
+): Promise<string | undefined> {
+  const { Id, Mounts } = object(await api.call('GET', `/containers/${containerId}/json`, { accept: [404], signal }))
+  if (Id === undefined) return undefined
   const mount = list(Mounts)
     .map(object)
     .find(({ Destination }) => Destination === ENTRY_DIRECTORY)

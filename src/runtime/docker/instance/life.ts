@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { AppError } from '#base/errors.ts'
 import type { EngineApi } from '#runtime/docker/api.ts'
 import { list, object, text } from '#runtime/docker/json.ts'
 import type { RuntimeChanges, RuntimeHandle } from '#runtime/runtime.ts'
@@ -39,8 +40,11 @@ export async function updateInstance(
       refuse: engineRefusal,
       signal,
     })
-  if (changes.onStart !== undefined)
-    await writeOnStart(await findEntryDirectory(api, handle, { home, signal }), changes.onStart)
+  if (changes.onStart === undefined) return
+  const directory = await findEntryDirectory(api, handle, { home, signal })
+  if (directory === undefined)
+    throw new AppError('container_not_found', `The container of ${handle.instanceId} is gone.`)
+  await writeOnStart(directory, changes.onStart)
 }
 
 export interface UpdateOptions {
@@ -77,13 +81,13 @@ export async function removeInstance(
   { home, volumes, signal }: RemoveOptions,
 ): Promise<void> {
   const next = () => findInstance(api, instanceId, signal)
-  const directories = new Set([entryDirectory(home, instanceId)])
   for (let found = await next(); found; found = await next()) {
-    directories.add(await findEntryDirectory(api, found, { home, signal }))
+    const directory = await findEntryDirectory(api, found, { home, signal })
     await removeContainer(api, found, signal)
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true })
   }
   if (volumes) await removeVolumes(api, instanceId, signal)
-  for (const directory of directories) await rm(directory, { recursive: true, force: true })
+  await rm(entryDirectory(home, instanceId), { recursive: true, force: true })
 }
 
 async function removeContainer(api: EngineApi, { containerId }: RuntimeHandle, signal?: AbortSignal): Promise<void> {
