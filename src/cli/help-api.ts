@@ -13,7 +13,7 @@ const INSTANCE = `Usage: tintype instance COMMAND
 Instances of a Tintype server: dev containers that it starts, stops and saves. INSTANCE is an id or a name.
 
   create [options]               make and start one; needs --image-url or --image
-  list [--status S] [--name N] [--label K=V]…
+  list [--status S] [--name N] [--label K=V]… [--workspace ID|ALL]
   get INSTANCE
   start INSTANCE [--wait]
   stop INSTANCE [--save-image] [--wait]

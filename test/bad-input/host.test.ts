@@ -97,8 +97,10 @@ test('an exclusion that matches nothing is a warning, and what matches is left o
   const args = ['--exclude', '/nothing/here', '--exclude', '/work/cache', '--json', '--quiet']
   const { code, out, err } = await bench.run(['snapshot', bench.boxName, bench.freshTarget(), ...args])
   assert.deepEqual([code, err], [0, ''])
-  const { warnings, rawBytes } = JSON.parse(out)
-  assert.deepEqual(warnings, ['The exclusion /nothing/here matches nothing that the container changed.'])
+  const { warnings, rawBytes } = JSON.parse(out) as { warnings: string[]; rawBytes: number }
+  // Other tests may have pushed the same base to registries that are gone, which is a warning of its own.
+  const ofExclusions = warnings.filter((sentence) => sentence.includes('exclusion'))
+  assert.deepEqual(ofExclusions, ['The exclusion /nothing/here matches nothing that the container changed.'])
   assert.ok(rawBytes < 1_000_000)
 })
 

@@ -40,7 +40,7 @@ export async function instanceId(context: CommandContext): Promise<string> {
   if (id === undefined)
     throw new AppError(
       'instance_not_found',
-      `There is no instance named ${JSON.stringify(name)}: see "tintype instance list".`,
+      `There is no instance named ${JSON.stringify(name)} in the default workspace: see "tintype instance list --workspace ALL", and give its id.`,
     )
   if (ids.length === 1) return id
   throw usage(
@@ -68,14 +68,14 @@ const create = command('instance create', { ...FIELD_OPTIONS, wait: 'flag' }, as
   show(context, made, `${escapeText(id)}\n`)
 })
 
-const LIST_OPTIONS = { status: 'value', name: 'value', label: 'values' } as const
+const LIST_OPTIONS = { status: 'value', name: 'value', label: 'values', workspace: 'value' } as const
 
 const list = command('instance list', LIST_OPTIONS, async (context) => {
   const { api, given } = context
   const labels = labelsOf(context)
   const query = {
     ...HOWEVER_PAID,
-    ...present({ InstanceName: given.value('name') }),
+    ...present({ InstanceName: given.value('name'), WorkspaceId: given.value('workspace') }),
     ...(labels && { Labels: Object.fromEntries(labels.map(({ Key, Value }) => [Key, Value])) }),
   }
   const status = given.value('status')

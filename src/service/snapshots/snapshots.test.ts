@@ -140,4 +140,21 @@ forEachStore('a snapshot', (open) => {
     })
     assert.equal(world.instances.status('dsw-1'), 'Running')
   })
+
+  test('previews: one of an instance at a time, and as many as there may be snapshots', async () => {
+    const world = await openWorld(open)
+    for (const id of ['dsw-2', 'dsw-3']) world.instances.add(id)
+    await using server = openServer(world, 'one', { maxSnapshots: 2 })
+    const gate = Promise.withResolvers<never>()
+    world.runtime.preview = () => gate.promise
+    const signal = AbortSignal.timeout(60_000)
+    const running = ['dsw-1', 'dsw-2'].map((id) => server.preview(id, [], signal))
+    await Promise.resolve()
+    const busy = (message: RegExp) => ({ code: 'rate_exceeded', message })
+    await assert.rejects(server.preview('dsw-1', [], signal), busy(/^A preview of dsw-1 is being made/))
+    await assert.rejects(server.preview('dsw-3', [], signal), busy(/^Previews of other instances are being made/))
+    gate.reject(new AppError('container_gone', 'Over.'))
+    for (const each of running) await assert.rejects(each, { code: 'container_gone' })
+    await assert.rejects(server.preview('dsw-3', [], signal), { code: 'container_gone' }, 'there is room again')
+  })
 })

@@ -92,17 +92,34 @@ function beginnings(parts: CaptureParts, worker: SnapshotWorker): Beginnings {
         origin: 'stop',
       })
     },
-    async preview(instanceId, excludePaths, signal) {
-      checkExclusions(excludePaths)
-      const instance = await parts.instances.find(instanceId)
-      if (instance === undefined) throw new AppError('instance_not_found', `There is no instance ${instanceId}.`)
-      if (!instance.handle || !['Running', 'Saving'].includes(instance.status))
-        throw new AppError(
-          'instance_not_running',
-          `Instance ${instanceId} is ${instance.status}, and has to be Running.`,
-        )
-      return parts.runtime.preview(instance.handle, allExclusions(excludePaths, instance.mountPaths), signal)
-    },
+    preview: previewer(parts),
+  }
+}
+
+const BUSY_MS = 1_000
+
+/** Each walks through a container, with processes of its own: one of an instance, and as many as there may be snapshots. */
+function previewer(parts: CaptureParts): Snapshots['preview'] {
+  const running = new Set<string>()
+  const most = Math.max(1, parts.maxSnapshots)
+  return async (instanceId, excludePaths, signal) => {
+    checkExclusions(excludePaths)
+    const instance = await parts.instances.find(instanceId)
+    if (instance === undefined) throw new AppError('instance_not_found', `There is no instance ${instanceId}.`)
+    if (!instance.handle || !['Running', 'Saving'].includes(instance.status))
+      throw new AppError('instance_not_running', `Instance ${instanceId} is ${instance.status}, and has to be Running.`)
+    if (running.has(instanceId) || running.size >= most) {
+      const what = running.has(instanceId) ? `A preview of ${instanceId} is` : 'Previews of other instances are'
+      throw new AppError('rate_exceeded', `${what} being made: try again when that is done.`, {
+        details: { limit: most, timeLeftMs: BUSY_MS },
+      })
+    }
+    running.add(instanceId)
+    try {
+      return await parts.runtime.preview(instance.handle, allExclusions(excludePaths, instance.mountPaths), signal)
+    } finally {
+      running.delete(instanceId)
+    }
   }
 }
 
