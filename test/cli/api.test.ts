@@ -204,7 +204,7 @@ test('what is not there ends with 3, and with --json as one object', async () =>
   await fails(
     'instance get nobody',
     3,
-    /^tintype: There is no instance named "nobody": see "tintype instance list"\.\n$/,
+    /^tintype: There is no instance named "nobody" in the default workspace: see "tintype instance list --workspace ALL", and give its id\.\n$/,
   )
   await fails('image get image-nothing', 3, /^tintype: /)
   await fails('user key list nobody', 3, /^tintype: /)

@@ -114,8 +114,10 @@ export function idleMinutes(culler: CullerRow, record: InstanceRecord, nowMs: nu
 function secretsOf(parts: InstanceParts, record: InstanceRecord, viewer: Viewer) {
   const { secrets } = parts.store
   const isOwner = record.userId === viewer.userId
+  const hidden = { private: { environment: {} } }
+  if (!isOwner && !viewer.seesAll) return hidden
   const mayOpen = viewer.mayOpen?.(record) ?? true
-  if (!isOwner && !(viewer.seesAll && mayOpen)) return { private: { environment: {} } }
+  if (!isOwner && !mayOpen) return hidden
   const auth = record.imageAuthEncrypted
   return {
     private: parsePrivate(secrets, record.spec.privateSealed),

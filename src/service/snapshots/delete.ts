@@ -62,7 +62,7 @@ export async function deleteSnapshot(
   )
 }
 
-/** Resolves with true when the signal fires. */
+/** Resolves with true when the signal fires, or after as long as anybody waits. */
 async function late(signal: AbortSignal): Promise<true> {
   await sleep(LIMIT_MS, signal).catch(() => undefined)
   return true
