@@ -333,7 +333,7 @@ test('credentials go to no other origin: not along a redirect, in no form', asyn
   )
 })
 
-test('a cancel is heard while the token of another call is still being fetched', async () => {
+test('a token that was taken back is renewed while the token of another call is still being fetched', async () => {
   const push = 'repository:some/thing:pull,push'
   const silent = Promise.withResolvers<void>()
   await using tokens = await startTokenServer({

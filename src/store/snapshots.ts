@@ -41,7 +41,7 @@ export interface SnapshotsTable {
   unfinishedOf(instanceId: string): Promise<SnapshotRecord | undefined>
   /** By time of creation, and how many there are. */
   list(instanceId: string, page: SnapshotPage): Promise<{ records: readonly SnapshotRecord[]; total: number }>
-  /** The last `limit` of each instance, the newest first: those that are saved, or all. */
+  /** The last `limit` of each instance, the newest first. */
   latestOf(
     instanceIds: readonly string[],
     options: { readonly limit: number },

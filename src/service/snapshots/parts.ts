@@ -13,7 +13,10 @@ export interface SnapshotInstances {
   setSaving(instanceId: string, snapshotId: string): Promise<boolean>
   /** Back to `Running`: the container is thawed, the rest goes on behind it. Nothing happens unless it is `Saving`. */
   endCommitting(instanceId: string, snapshotId: string): Promise<void>
-  /** Write `Saved` or `SaveFailed` into the lifecycle; back to `Running` if it is still `Saving`. Fine when it is gone. The transaction is the caller's, who calls `wake` after it. */
+  /**
+   * Write `Saved` or `SaveFailed` into the lifecycle; back to `Running` if it is still `Saving`. Fine when it is gone. The
+   * transaction is the caller's, who calls `wake` after it.
+   */
   endSaving(tables: Tables, instanceId: string, snapshotId: string, outcome: SavingOutcome): Promise<void>
   /** Have it looked after now: something is wanted of it. */
   wake(instanceId: string): void
